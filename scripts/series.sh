@@ -123,8 +123,8 @@ inputs() {
 	} 2> /dev/null | sha256sum | cut -d' ' -f1
 }
 
-# patches_hash ROOT: a hash of patches/ alone.
-patches_hash() { (cd "$1" 2> /dev/null && cat patches/series patches/*.patch 2> /dev/null) | sha256sum | cut -d' ' -f1; }
+# patches_hash ROOT: a hash of patches/ alone, but for the comments of patches/series.
+patches_hash() { { entries "$1"; cat "$1"/patches/*.patch 2> /dev/null || true; } | sha256sum | cut -d' ' -f1; }
 
 # record COMMIT INPUTS PATCHES: COMMIT is what the files of the repository with these hashes make.
 record() {

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door: what each goal does is in README.md, how is in scripts/.
+#
+#   make run | test | check | deps | tree | refresh | series | shell
+#   make kernel [DEBUG=1] [BASE=1]
+#
+# LINUX=DIR is a linux-5.10.y tree to use instead of Debian's.
+
+MAKEFLAGS += --no-print-directory
+unexport MAKEFLAGS MAKELEVEL MFLAGS
+export LINUX
+flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
+
+.PHONY: all run test check deps deps-run tree kernel shell refresh series
+
+all:
+	@sed -n 's/^#   //p' Makefile
+
+deps:
+	@scripts/deps
+
+deps-run:
+	@scripts/deps run
+
+tree: deps-run
+	@scripts/tree
+
+kernel: tree
+	@scripts/kernel $(flavour)
+
+shell: kernel
+	@scripts/vm --tty $(flavour) -- bash -l
+
+run: kernel
+	@scripts/selftests --build
+	@scripts/selftests --run main_job.sh
+
+test:
+	@scripts/deps test
+	@scripts/test $(TESTS)
+
+check:
+	@scripts/deps check
+	@scripts/check
+
+refresh:
+	@scripts/refresh
+
+series: deps-run
+	@scripts/export

@@ -1,0 +1,854 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data path of the simulated network device: what loops, what is dropped, the state of rings,
+ * interrupts, and rings that are lies.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sys/eventfd.h>
+
+#include "vdpa_util.h"
+#include "../kselftest_harness.h"
+
+static const uint8_t everyone[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+static const uint8_t multicast[ETH_ALEN] = { 0x01, 0x00, 0x5e, 0x01, 0x02, 0x03 };
+
+#define RX_ROOM	0x4000
+#define SMALL	(NET_HDR + ETH_HLEN + 50)
+
+FIXTURE(data) {
+	struct net n;
+};
+
+FIXTURE_VARIANT(data) {
+	bool batch_mapping;
+};
+
+FIXTURE_VARIANT_ADD(data, incremental) {
+	.batch_mapping = false,
+};
+
+FIXTURE_VARIANT_ADD(data, whole_table) {
+	.batch_mapping = true,
+};
+
+FIXTURE_SETUP(data) {
+	self->n.fd = test_dev(variant->batch_mapping, 0);
+	ASSERT_LE(0, self->n.fd);
+	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+}
+
+FIXTURE_TEARDOWN(data) {
+	net_stop(&self->n);
+	sim_del(TEST_DEV);
+}
+
+static uint8_t *data(const struct net *n, size_t offset)
+{
+	return (uint8_t *)n->data.va + offset;
+}
+
+/* Sends a frame of this payload to the device's own address: 1 if it comes back as it was. */
+static int loops_whole(struct net *n, size_t payload)
+{
+	size_t size = frame_make(data(n, BUF(8)), test_mac, payload, payload);
+	int rc;
+
+	memset(data(n, BUF(40)), 0, RX_ROOM);
+	net_post_rx(n, 40, 1, RX_ROOM);
+	rc = net_send(n, 8, size);
+	if (!rc)
+		rc = net_recv(n, NULL);
+	if (rc < 0)
+		return rc;
+
+	return rc == (int)size &&
+	       !memcmp(data(n, BUF(40)) + NET_HDR, data(n, BUF(8)) + NET_HDR, size - NET_HDR) &&
+	       !data(n, BUF(40))[size];
+}
+
+TEST_F(data, sizes)
+{
+	static const size_t sizes[] = { 0, 1, 45, 46, 100, 1000, 1486, 1499, 1500 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++)
+		EXPECT_EQ(1, loops_whole(&self->n, sizes[i]))
+			TH_LOG("payload %zu", sizes[i]);
+}
+
+/* Sends what is at BUF(8) in pieces of @tx bytes, has it received in pieces of @rx. */
+static int loops_in_pieces(struct net *n, size_t size, size_t tx, size_t rx)
+{
+	struct seg s[256];
+	size_t done;
+	int k, rc;
+
+	memset(data(n, BUF(40)), 0, RX_ROOM);
+	for (k = 0, done = 0; done < 2048 && k < 250; k++, done += rx)
+		s[k] = (struct seg) { n->data.iova + BUF(40) + done, rx, true };
+	ring_add(&n->q[RXQ], s, k);
+	for (k = 0, done = 0; done < size; k++, done += s[k - 1].len)
+		s[k] = (struct seg) {
+			n->data.iova + BUF(8) + done, size - done < tx ? size - done : tx, false
+		};
+	ring_add(&n->q[TXQ], s, k);
+	ring_kick(&n->q[TXQ]);
+	rc = ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
+	if (!rc)
+		rc = net_recv(n, NULL);
+	if (rc < 0)
+		return rc;
+
+	return rc == (int)size && !memcmp(data(n, BUF(40)) + NET_HDR, data(n, BUF(8)) + NET_HDR,
+					  size - NET_HDR);
+}
+
+TEST_F(data, pieces)
+{
+	static const size_t pieces[] = { 2000, 1000, 512, 97, 64, 33, 16, 12, 9 };
+	size_t size = frame_make(data(&self->n, BUF(8)), test_mac, 1500, 5), i, k;
+
+	for (i = 0; i < ARRAY_LEN(pieces); i++)
+		for (k = 0; k < ARRAY_LEN(pieces); k++)
+			ASSERT_EQ(1, loops_in_pieces(&self->n, size, pieces[i], pieces[k]))
+				TH_LOG("sent in %zu, received in %zu", pieces[i], pieces[k]);
+	size = frame_make(data(&self->n, BUF(8)), test_mac, 100, 5);
+	EXPECT_EQ(1, loops_in_pieces(&self->n, size, 1, 2000));
+	EXPECT_EQ(1, loops_in_pieces(&self->n, size, 1, 9));
+}
+
+/* Neighbours in the address space that aren't neighbours in memory. */
+TEST_F(data, scattered_memory)
+{
+	uint64_t iova = 0x70000000;
+	struct seg tx, rx;
+	struct area a;
+	size_t size;
+	int i;
+
+	ASSERT_EQ(0, area_alloc(&a, iova, 512 * 4096));
+	for (i = 0; i < 512; i++)
+		((char *)a.va)[(i * 197) % 512 * 4096] = i;
+	ASSERT_EQ(0, map(self->n.fd, 0, iova, a.size, a.va, VHOST_ACCESS_RW));
+	for (i = 1; i < 500; i += 7) {
+		char *from = (char *)a.va + i * 4096 - 700, *to = (char *)a.va + 505 * 4096 - 90;
+
+		size = frame_make(from, test_mac, 1500, i);
+		tx = (struct seg) { iova + i * 4096 - 700, size, false };
+		rx = (struct seg) { iova + 505 * 4096 - 90, 2000, true };
+		memset(to, 0, 2000);
+		ring_add(&self->n.q[RXQ], &rx, 1);
+		ring_add(&self->n.q[TXQ], &tx, 1);
+		ring_kick(&self->n.q[TXQ]);
+		ASSERT_EQ(0, ring_wait(&self->n.q[TXQ], WAIT_MS, NULL, NULL));
+		ASSERT_EQ(size, net_recv(&self->n, NULL));
+		ASSERT_EQ(0, memcmp(from + NET_HDR, to + NET_HDR, size - NET_HDR));
+	}
+	area_free(&a);
+}
+
+TEST_F(data, filter)
+{
+	uint8_t near[ETH_ALEN];
+
+	EXPECT_EQ(1, net_loops(&self->n, test_mac));
+	EXPECT_EQ(1, net_loops(&self->n, multicast));
+	EXPECT_EQ(0, net_loops(&self->n, other_mac));
+	memcpy(near, test_mac, ETH_ALEN);
+	near[5] ^= 1;
+	EXPECT_EQ(0, net_loops(&self->n, near));
+	memcpy(near, test_mac, ETH_ALEN);
+	near[0] ^= 2;
+	EXPECT_EQ(0, net_loops(&self->n, near));
+	EXPECT_EQ(1, net_loops(&self->n, test_mac));
+}
+
+TEST_F(data, runts)
+{
+	uint32_t size;
+
+	for (size = 1; size < NET_HDR + ETH_HLEN; size++) {
+		memset(data(&self->n, BUF(8)), 0xff, 64);
+		ASSERT_EQ(0, net_send(&self->n, 8, size));
+	}
+	EXPECT_EQ(1, loops_whole(&self->n, 100));
+}
+
+/* A frame that doesn't fit isn't written behind the buffer. */
+TEST_F(data, small_receive_buffer)
+{
+	static const uint32_t room[] = { 1, 11, 12, 20, 63 };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(room); i++) {
+		memset(data(&self->n, BUF(40)), 0xee, 4096);
+		net_post_rx(&self->n, 40, 1, room[i]);
+		ASSERT_EQ(0, net_send(&self->n, 8,
+				      frame_make(data(&self->n, BUF(8)), test_mac, 1000, 1)));
+		ring_wait(&self->n.q[RXQ], SOON_MS, NULL, NULL);
+		EXPECT_EQ(0xee, data(&self->n, BUF(40))[room[i]]);
+	}
+	ASSERT_EQ(0, net_restart(&self->n));
+	EXPECT_EQ(1, loops_whole(&self->n, 1000));
+}
+
+TEST_F(data, nowhere_to_receive)
+{
+	int i;
+
+	for (i = 0; i < 300; i++)
+		net_queue_tx(&self->n, 8, frame_make(data(&self->n, BUF(8)), test_mac, 50, 1));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, test_mac));
+	ASSERT_EQ(0, net_restart(&self->n));
+	EXPECT_EQ(1, loops_whole(&self->n, 100));
+}
+
+/* Starts the device with rings of this size. */
+static int start_small(struct net *n, unsigned int num, uint16_t base)
+{
+	int i, rc;
+
+	rc = set_status(n->fd, 0);
+	if (!rc)
+		rc = net_negotiate(n, NET_FEATURES);
+	for (i = RXQ; !rc && i <= TXQ; i++) {
+		ring_free(&n->q[i]);
+		rc = ring_init(&n->q[i], n->fd, i, num, &n->data, i * RING_SIZE);
+		n->q[i].avail_idx = base;
+		n->q[i].last_used = base;
+		n->q[i].avail->idx = base;
+		n->q[i].used->idx = base;
+		if (!rc)
+			rc = vring_state(n->fd, VHOST_SET_VRING_BASE, i, base);
+		if (!rc)
+			rc = ring_enable(&n->q[i], true);
+	}
+
+	return rc ? rc : set_status(n->fd, 15);
+}
+
+TEST_F(data, ring_sizes)
+{
+	static const unsigned int sizes[] = { 1, 2, 4, 16, 64, 128, 256 };
+	size_t i;
+	int k;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		ASSERT_EQ(0, start_small(&self->n, sizes[i], 0));
+		for (k = 0; k < 20 || k < (int)sizes[i] * 3; k++)
+			ASSERT_EQ(1, loops_whole(&self->n, 100 + k % 7))
+				TH_LOG("ring of %u, frame %d", sizes[i], k);
+		EXPECT_EQ(k, vring_state(self->n.fd, VHOST_GET_VRING_BASE, TXQ, 0));
+	}
+}
+
+/* A device goes on where it is told to: the indices wrap at 2^16, not at the ring's size. */
+TEST_F(data, ring_base)
+{
+	static const unsigned int bases[] = { 1, 255, 256, 0x7fff, 0xfff0, 0xffff };
+	size_t i;
+	int k;
+
+	for (i = 0; i < ARRAY_LEN(bases); i++) {
+		ASSERT_EQ(0, start_small(&self->n, 64, bases[i]));
+		for (k = 0; k < 40; k++)
+			ASSERT_EQ(1, loops_whole(&self->n, 100))
+				TH_LOG("base %#x, frame %d", bases[i], k);
+		EXPECT_EQ((bases[i] + k) & 0xffff,
+			  vring_state(self->n.fd, VHOST_GET_VRING_BASE, TXQ, 0));
+		EXPECT_EQ((bases[i] + k) & 0xffff,
+			  vring_state(self->n.fd, VHOST_GET_VRING_BASE, RXQ, 0));
+	}
+}
+
+/* A driver's migration: stop, read the state, start again elsewhere with the same memory. */
+TEST_F(data, suspend_and_restore)
+{
+	struct net *n = &self->n;
+	int base[2], i, round;
+
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 10; i++)
+			ASSERT_EQ(1, loops_whole(n, 100));
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		/* What is offered now is for the device that comes next. */
+		net_post_rx(n, 40, 1, RX_ROOM);
+		net_queue_tx(n, 8, frame_make(data(n, BUF(8)), test_mac, 77, round));
+		EXPECT_EQ(-ETIMEDOUT, ring_wait(&n->q[TXQ], SOON_MS, NULL, NULL));
+		for (i = RXQ; i <= TXQ; i++) {
+			base[i] = vring_state(n->fd, VHOST_GET_VRING_BASE, i, 0);
+			EXPECT_EQ(n->q[i].used->idx, base[i]);
+		}
+
+		ASSERT_EQ(0, set_status(n->fd, 0));
+		ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
+		for (i = RXQ; i <= TXQ; i++) {
+			struct vhost_vring_addr addr = {
+				.index = i,
+				.desc_user_addr = n->q[i].iova,
+				.avail_user_addr = n->q[i].iova + RING_AVAIL,
+				.used_user_addr = n->q[i].iova + RING_USED,
+			};
+			struct vhost_vring_file kick = { i, n->q[i].kick };
+			struct vhost_vring_file call = { i, n->q[i].call };
+
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_NUM, i, 256));
+			ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_ADDR, &addr));
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_BASE, i, base[i]));
+			ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_KICK, &kick));
+			ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_CALL, &call));
+			ASSERT_EQ(0, ring_enable(&n->q[i], true));
+		}
+		ASSERT_EQ(0, set_status(n->fd, 15));
+		ring_kick(&n->q[TXQ]);
+		ASSERT_EQ(0, ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL));
+		ASSERT_EQ(SMALL + 27, net_recv(n, NULL));
+	}
+}
+
+TEST_F(data, suspend_when_busy)
+{
+	struct net *n = &self->n;
+	int i, round, used;
+
+	for (round = 0; round < 10; round++) {
+		net_post_rx(n, 40, 120, 0x800);
+		for (i = 0; i < 250; i++)
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), test_mac, 50, i));
+		usleep(round * 30);
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		used = __atomic_load_n(&n->q[TXQ].used->idx, __ATOMIC_SEQ_CST);
+		EXPECT_EQ(used, vring_state(n->fd, VHOST_GET_VRING_BASE, TXQ, 0));
+		usleep(5000);
+		EXPECT_EQ(used, __atomic_load_n(&n->q[TXQ].used->idx, __ATOMIC_SEQ_CST));
+		ASSERT_EQ(0, net_restart(n));
+	}
+}
+
+/* Queues the device with all that fits, kicks once: how often it calls, up to the last buffer. */
+static long calls_for(struct net *n, int frames)
+{
+	uint64_t calls = 0, some;
+	int i;
+
+	while (read(n->q[TXQ].call, &some, sizeof(some)) > 0)
+		;
+	for (i = 0; i < frames; i++) {
+		struct seg rx = { n->data.iova + BUF(40), 0x800, true };
+		struct seg tx = { n->data.iova + BUF(8), SMALL, false };
+
+		ring_add(&n->q[RXQ], &rx, 1);
+		ring_add(&n->q[TXQ], &tx, 1);
+	}
+	ring_kick(&n->q[TXQ]);
+	for (i = 0; i < WAIT_MS; i++) {
+		if (__atomic_load_n(&n->q[TXQ].used->idx, __ATOMIC_SEQ_CST) ==
+		    n->q[TXQ].avail_idx)
+			break;
+		usleep(1000);
+	}
+	usleep(100000);
+	if (read(n->q[TXQ].call, &some, sizeof(some)) > 0)
+		calls = some;
+
+	return n->q[TXQ].used->idx == n->q[TXQ].avail_idx ? (long)calls : -ETIMEDOUT;
+}
+
+TEST_F(data, fewer_calls_than_packets)
+{
+	long calls;
+
+	frame_make(data(&self->n, BUF(8)), test_mac, 50, 1);
+	calls = calls_for(&self->n, 250);
+	EXPECT_LE(1, calls);
+	EXPECT_GE(50, calls);
+}
+
+TEST_F(data, no_calls_wanted)
+{
+	frame_make(data(&self->n, BUF(8)), test_mac, 50, 1);
+	self->n.q[TXQ].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+	EXPECT_EQ(0, calls_for(&self->n, 50));
+}
+
+TEST_F(data, enable_after_driver_ok)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, set_status(n->fd, 0));
+	ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
+	ring_free(&n->q[RXQ]);
+	ring_free(&n->q[TXQ]);
+	ASSERT_EQ(0, ring_init(&n->q[RXQ], n->fd, RXQ, 256, &n->data, RXQ * RING_SIZE));
+	ASSERT_EQ(0, ring_init(&n->q[TXQ], n->fd, TXQ, 256, &n->data, TXQ * RING_SIZE));
+	ASSERT_EQ(0, set_status(n->fd, 15));
+	ASSERT_EQ(0, ring_enable(&n->q[TXQ], true));
+	ASSERT_EQ(0, ring_enable(&n->q[RXQ], true));
+	EXPECT_EQ(1, loops_whole(n, 100));
+}
+
+TEST_F(data, disabled)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, ring_enable(&n->q[TXQ], false));
+	EXPECT_EQ(0, net_loops_at_all(n));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+}
+
+/* The eventfd of a queue may change, or go, while it is being called. */
+TEST_F(data, changing_eventfds)
+{
+	struct net *n = &self->n;
+	struct vhost_vring_file file = { .index = TXQ };
+	int i, k;
+
+	for (i = 0; i < 100; i++) {
+		for (k = 0; k < 50; k++)
+			net_queue_tx(n, 8, SMALL);
+		file.fd = i & 1 ? eventfd(0, EFD_NONBLOCK) : -1;
+		ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_CALL, &file));
+		if (file.fd >= 0)
+			close(file.fd);
+		n->q[TXQ].last_used = n->q[TXQ].used->idx;
+		usleep(200);
+	}
+	file.fd = n->q[TXQ].call;
+	ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_CALL, &file));
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_EQ(1, loops_whole(n, 100));
+}
+
+/* A driver that never stops giving the device work. */
+struct feeder {
+	struct net *n;
+	pthread_t thread;
+	bool stop;
+};
+
+static void *feed(void *arg)
+{
+	struct feeder *f = arg;
+	struct net *n = f->n;
+
+	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
+		n->q[RXQ].avail_idx = n->q[RXQ].used->idx + 255;
+		__atomic_store_n(&n->q[RXQ].avail->idx, n->q[RXQ].avail_idx, __ATOMIC_SEQ_CST);
+		n->q[TXQ].avail_idx = n->q[TXQ].used->idx + 255;
+		__atomic_store_n(&n->q[TXQ].avail->idx, n->q[TXQ].avail_idx, __ATOMIC_SEQ_CST);
+		ring_kick(&n->q[TXQ]);
+	}
+
+	return NULL;
+}
+
+static int feeder_start(struct feeder *f, struct net *n)
+{
+	int i;
+
+	memset(f, 0, sizeof(*f));
+	f->n = n;
+	frame_make(data(n, BUF(8)), everyone, 1400, 1);
+	for (i = 0; i < 256; i++) {
+		n->q[RXQ].desc[i] = (struct vring_desc) {
+			n->data.iova + BUF(40), 0x800, VRING_DESC_F_WRITE, 0
+		};
+		n->q[TXQ].desc[i] = (struct vring_desc) {
+			n->data.iova + BUF(8), NET_HDR + ETH_HLEN + 1400, 0, 0
+		};
+		n->q[RXQ].avail->ring[i] = i;
+		n->q[TXQ].avail->ring[i] = i;
+	}
+
+	return pthread_create(&f->thread, NULL, feed, f);
+}
+
+static void feeder_stop(struct feeder *f)
+{
+	__atomic_store_n(&f->stop, true, __ATOMIC_RELAXED);
+	pthread_join(f->thread, NULL);
+}
+
+TEST_F(data, busy_queue_starves_nobody)
+{
+	struct feeder f;
+	uint16_t before;
+	int i;
+
+	ASSERT_EQ(0, feeder_start(&f, &self->n));
+	for (i = 0; i < 50; i++)
+		ASSERT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, i & 1 ? test_mac : other_mac));
+	before = __atomic_load_n(&self->n.q[TXQ].used->idx, __ATOMIC_SEQ_CST);
+	usleep(50000);
+	EXPECT_NE(before, __atomic_load_n(&self->n.q[TXQ].used->idx, __ATOMIC_SEQ_CST));
+	/* A device at work is reset, suspended, and its mappings change, without ado. */
+	EXPECT_EQ(0, io(self->n.fd, SUSPEND, NULL));
+	EXPECT_EQ(0, set_status(self->n.fd, 0));
+	feeder_stop(&f);
+}
+
+TEST_F(data, mappings_change_when_busy)
+{
+	struct feeder f;
+	struct area a;
+	int i;
+
+	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 64 * 4096));
+	ASSERT_EQ(0, feeder_start(&f, &self->n));
+	for (i = 0; i < 200; i++) {
+		ASSERT_EQ(0, map(self->n.fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
+		ASSERT_EQ(0, map(self->n.fd, i & 1, 0x80000000, a.size, a.va, VHOST_ACCESS_RW));
+		ASSERT_EQ(0, unmap(self->n.fd, 0, a.iova, a.size));
+		ASSERT_EQ(0, unmap(self->n.fd, i & 1, 0x80000000, a.size));
+	}
+	feeder_stop(&f);
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, test_mac));
+	area_free(&a);
+}
+
+TEST_F(data, resets_when_busy)
+{
+	struct feeder f;
+	int i;
+
+	for (i = 0; i < 30; i++) {
+		ASSERT_EQ(0, feeder_start(&f, &self->n));
+		usleep(i * 100);
+		ASSERT_EQ(0, set_status(self->n.fd, 0));
+		feeder_stop(&f);
+		ASSERT_EQ(0, net_restart(&self->n));
+	}
+	EXPECT_EQ(1, loops_whole(&self->n, 100));
+}
+
+/* Rings that no driver would write. The queue stops; nothing else does. */
+FIXTURE(hostile) {
+	struct net n;
+};
+
+FIXTURE_VARIANT(hostile) {
+	int queue;
+};
+
+FIXTURE_VARIANT_ADD(hostile, rx) {
+	.queue = RXQ,
+};
+
+FIXTURE_VARIANT_ADD(hostile, tx) {
+	.queue = TXQ,
+};
+
+FIXTURE_VARIANT_ADD(hostile, cvq) {
+	.queue = CVQ,
+};
+
+FIXTURE_SETUP(hostile) {
+	self->n.fd = test_dev(false, 0);
+	ASSERT_LE(0, self->n.fd);
+	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+}
+
+/* Whatever was done, the device is well after a reset. */
+FIXTURE_TEARDOWN(hostile) {
+	EXPECT_EQ(0, net_restart(&self->n));
+	EXPECT_EQ(1, loops_whole(&self->n, 100));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, test_mac));
+	net_stop(&self->n);
+	sim_del(TEST_DEV);
+}
+
+/* Lets the device see what the test did to its ring, and looks after the other queues. */
+static int others_work(struct net *n, int queue)
+{
+	int kicks;
+
+	for (kicks = 0; kicks < 3; kicks++) {
+		/* It takes a frame to make the device look at the receive queue. */
+		if (queue == RXQ)
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1));
+		ring_kick(&n->q[queue]);
+		usleep(20000);
+	}
+	if (queue == CVQ)
+		return loops_whole(n, 100);
+
+	return ctrl_set_mac(n, test_mac) == VIRTIO_NET_OK;
+}
+
+static struct vring_desc *hostile_desc(struct ring *r, int i, uint64_t addr, uint32_t len,
+				       uint16_t flags, uint16_t next)
+{
+	r->desc[i] = (struct vring_desc) { addr, len, flags, next };
+	return &r->desc[i];
+}
+
+static uint64_t buf_of(struct net *n, int queue)
+{
+	return (queue == CVQ ? n->ctrl.iova : n->data.iova) + BUF(8);
+}
+
+static uint16_t dir_of(int queue)
+{
+	return queue == RXQ ? VRING_DESC_F_WRITE : 0;
+}
+
+TEST_F(hostile, head_out_of_range)
+{
+	static const uint16_t heads[] = { 256, 257, 0x7fff, 0x8000, 0xffff };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(heads); i++) {
+		ring_post(&self->n.q[variant->queue], heads[i]);
+		EXPECT_EQ(1, others_work(&self->n, variant->queue));
+		EXPECT_EQ(0, self->n.q[variant->queue].used->idx);
+		ASSERT_EQ(0, net_restart(&self->n));
+	}
+}
+
+TEST_F(hostile, next_out_of_range)
+{
+	static const uint16_t nexts[] = { 256, 257, 0x8000, 0xffff };
+	struct ring *r = &self->n.q[variant->queue];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(nexts); i++) {
+		hostile_desc(r, 0, buf_of(&self->n, variant->queue), 64,
+			     dir_of(variant->queue) | VRING_DESC_F_NEXT, nexts[i]);
+		ring_post(r, 0);
+		EXPECT_EQ(1, others_work(&self->n, variant->queue));
+		ASSERT_EQ(0, net_restart(&self->n));
+	}
+}
+
+TEST_F(hostile, loops)
+{
+	struct ring *r = &self->n.q[variant->queue];
+	uint64_t addr = buf_of(&self->n, variant->queue);
+	uint16_t flags = dir_of(variant->queue) | VRING_DESC_F_NEXT;
+	int i;
+
+	/* One descriptor, two, all of them; the lengths of a chain of 256 pass 2^32. */
+	hostile_desc(r, 0, addr, 64, flags, 0);
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+	ASSERT_EQ(0, net_restart(&self->n));
+
+	hostile_desc(r, 0, addr, 64, flags, 1);
+	hostile_desc(r, 1, addr, 64, flags, 0);
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+	ASSERT_EQ(0, net_restart(&self->n));
+
+	for (i = 0; i < 256; i++)
+		hostile_desc(r, i, addr, 0x80000000, flags, (i + 1) % 256);
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+}
+
+TEST_F(hostile, too_many_available)
+{
+	struct ring *r = &self->n.q[variant->queue];
+
+	r->avail_idx = 0x8000;
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+	ASSERT_EQ(0, net_restart(&self->n));
+	r->avail_idx = 0xfffe;
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+}
+
+TEST_F(hostile, addresses)
+{
+	static const struct {
+		uint64_t addr;
+		uint32_t len;
+	} bad[] = {
+		{ 0, 64 }, { DATA_IOVA - 4096, 64 }, { DATA_IOVA - 1, 64 },
+		{ DATA_IOVA + AREA_SIZE - 1, 64 }, { DATA_IOVA + AREA_SIZE, 64 },
+		{ ~0ULL, 1 }, { ~0ULL, 64 }, { ~0ULL - 63, 64 }, { ~0ULL - 0xfff, 0x2000 },
+		{ 1ULL << 63, 0x7fffffff }, { 0xffff888000000000, 4096 },
+		{ DATA_IOVA, 0xffffffff }, { CTRL_IOVA, 0xffffffff }, { 0, 0xffffffff },
+	};
+	struct ring *r = &self->n.q[variant->queue];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		hostile_desc(r, 0, bad[i].addr, bad[i].len, dir_of(variant->queue), 0);
+		ring_post(r, 0);
+		EXPECT_EQ(1, others_work(&self->n, variant->queue))
+			TH_LOG("address %#llx, %#x bytes", (unsigned long long)bad[i].addr,
+			       bad[i].len);
+		ASSERT_EQ(0, net_restart(&self->n));
+	}
+}
+
+TEST_F(hostile, indirect_not_negotiated)
+{
+	struct ring *r = &self->n.q[variant->queue];
+
+	hostile_desc(r, 0, buf_of(&self->n, variant->queue), 4096, VRING_DESC_F_INDIRECT, 0);
+	ring_post(r, 0);
+	EXPECT_EQ(1, others_work(&self->n, variant->queue));
+}
+
+TEST_F(hostile, flags)
+{
+	struct ring *r = &self->n.q[variant->queue];
+	unsigned int flags;
+
+	for (flags = 0; flags < 0x10000; flags = flags ? flags << 1 : 1) {
+		hostile_desc(r, 0, buf_of(&self->n, variant->queue), 64, flags, 1);
+		hostile_desc(r, 1, buf_of(&self->n, variant->queue), 0, 0, 0);
+		ring_post(r, 0);
+		EXPECT_EQ(1, others_work(&self->n, variant->queue));
+		ASSERT_EQ(0, net_restart(&self->n));
+	}
+}
+
+/* The parts of the ring itself: not there, not writable, across the end of what is mapped. */
+TEST_F(hostile, ring_addresses)
+{
+	static const uint64_t bad[] = {
+		0, 0x1000, DATA_IOVA - 0x1000, DATA_IOVA + AREA_SIZE - 0x10, CTRL_IOVA - 16,
+		1ULL << 63, ~0ULL - 0xff, ~0ULL - 0xfff,
+	};
+	struct net *n = &self->n;
+	size_t i;
+	int part;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		for (part = 0; part < 3; part++) {
+			struct ring *r = &n->q[variant->queue];
+			struct vhost_vring_addr addr = { .index = variant->queue };
+			struct seg s = { buf_of(n, variant->queue), 64, variant->queue == RXQ };
+
+			ASSERT_EQ(0, set_status(n->fd, 0));
+			ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
+			addr.desc_user_addr = part == 0 ? bad[i] : r->iova;
+			addr.avail_user_addr = part == 1 ? bad[i] : r->iova + RING_AVAIL;
+			addr.used_user_addr = part == 2 ? bad[i] & ~3ULL : r->iova + RING_USED;
+			ring_enable(r, false);
+			if (!io(n->fd, VHOST_SET_VRING_ADDR, &addr))
+				ring_enable(r, true);
+			ring_add(r, &s, 1);
+			EXPECT_EQ(1, others_work(n, variant->queue));
+		}
+	}
+}
+
+TEST_F(hostile, ring_alignment)
+{
+	struct vhost_vring_addr addr = { .index = variant->queue };
+
+	addr.desc_user_addr = DATA_IOVA;
+	addr.avail_user_addr = DATA_IOVA + RING_AVAIL + 1;
+	addr.used_user_addr = DATA_IOVA + RING_USED;
+	EXPECT_EQ(-EINVAL, io(self->n.fd, VHOST_SET_VRING_ADDR, &addr));
+	addr.avail_user_addr = DATA_IOVA + RING_AVAIL;
+	addr.used_user_addr = DATA_IOVA + RING_USED + 2;
+	EXPECT_EQ(-EINVAL, io(self->n.fd, VHOST_SET_VRING_ADDR, &addr));
+}
+
+/* What the device has read may change before it reads it again. */
+static void *scribble(void *arg)
+{
+	struct feeder *f = arg;
+	unsigned int seed = 1;
+
+	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
+		struct ring *r = &f->n->q[rand_r(&seed) % NQUEUES];
+		volatile struct vring_desc *d = &r->desc[rand_r(&seed) % 256];
+
+		d->addr = rand_r(&seed) & 1 ? r->iova + rand_r(&seed) % 0x8000 : rand_r(&seed);
+		d->len = rand_r(&seed) % 5000;
+		d->flags = rand_r(&seed) % 8;
+		d->next = rand_r(&seed) % 260;
+		r->avail->ring[rand_r(&seed) % 256] = rand_r(&seed) % 260;
+		r->avail->idx += rand_r(&seed) % 3;
+		ring_kick(r);
+	}
+
+	return NULL;
+}
+
+TEST(scribbled_rings)
+{
+	struct net n = { .asid = { 0, 0, 1 } };
+	struct feeder f = { .n = &n };
+	int i;
+
+	n.fd = test_dev(false, 0);
+	ASSERT_LE(0, n.fd);
+	ASSERT_EQ(0, net_start(&n, CTRL_FEATURES));
+	for (i = 0; i < 40; i++) {
+		f.stop = false;
+		ASSERT_EQ(0, pthread_create(&f.thread, NULL, scribble, &f));
+		usleep(20000);
+		feeder_stop(&f);
+		ASSERT_EQ(0, net_restart(&n));
+	}
+	EXPECT_EQ(1, loops_whole(&n, 100));
+	net_stop(&n);
+	EXPECT_EQ(0, sim_del(TEST_DEV));
+}
+
+/* A device with an MTU of its own. */
+FIXTURE(mtu) {
+	struct net n;
+};
+
+FIXTURE_VARIANT(mtu) {
+	uint16_t mtu;
+};
+
+FIXTURE_VARIANT_ADD(mtu, least) {
+	.mtu = 68,
+};
+
+FIXTURE_VARIANT_ADD(mtu, usual) {
+	.mtu = 1500,
+};
+
+FIXTURE_VARIANT_ADD(mtu, jumbo) {
+	.mtu = 9000,
+};
+
+FIXTURE_SETUP(mtu) {
+	self->n.fd = test_dev(false, 0);
+	ASSERT_LE(0, self->n.fd);
+	close(self->n.fd);
+	ASSERT_EQ(0, sim_del(TEST_DEV));
+	ASSERT_EQ(0, sim_add(TEST_DEV, test_mac, variant->mtu));
+	self->n.fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, self->n.fd);
+	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
+}
+
+FIXTURE_TEARDOWN(mtu) {
+	net_stop(&self->n);
+	sim_del(TEST_DEV);
+}
+
+TEST_F(mtu, whole)
+{
+	struct {
+		uint32_t off, len;
+		uint16_t mtu;
+	} c = { offsetof(struct virtio_net_config, mtu), 2, 0 };
+
+	EXPECT_EQ(0, io(self->n.fd, VHOST_VDPA_GET_CONFIG, &c));
+	EXPECT_EQ(variant->mtu, c.mtu);
+	EXPECT_EQ(1, loops_whole(&self->n, variant->mtu));
+	EXPECT_EQ(1, loops_whole(&self->n, variant->mtu - 1));
+	/* Longer ones are the driver's fault; they do no harm. */
+	net_send(&self->n, 8, frame_make(data(&self->n, BUF(8)), test_mac, variant->mtu + 4, 1));
+	net_send(&self->n, 8, frame_make(data(&self->n, BUF(8)), test_mac, 16000, 1));
+	ASSERT_EQ(0, net_restart(&self->n));
+	EXPECT_EQ(1, loops_whole(&self->n, variant->mtu));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The example of Documentation/userspace-api/vhost-vdpa.rst: the C code of the document is compiled
+# and run on a simulated device. DOC names the document, if it isn't found.
+. "$(dirname "$0")/lib.sh"
+
+need_root
+tap_begin
+for doc in "${DOC:-}" "$dir/../../../../Documentation/userspace-api/vhost-vdpa.rst"; do
+	[ -z "$doc" ] || [ ! -e "$doc" ] || break
+done
+[ -e "$doc" ] || skip_all "no vhost-vdpa.rst: set DOC"
+need gcc "$VDPA"
+work=$(mktemp -d)
+trap '"$VDPA" dev del vdpa0 2> /dev/null; rm -rf "$work"' EXIT
+
+# The blocks of C in the document, one after the other: '.. code-block:: c' and what is indented.
+awk '
+	/^\.\. code-block:: c$/ { code = 1; next }
+	code && /^[^ \t]/ { code = 0 }
+	code && /^[ \t]+:/ { next }
+	code { sub(/^(\t|    |   )/, ""); print }
+' "$doc" > "$work/example.c"
+contains "the document has a program" '^(int )?main\(' "$(grep -E 'main\(' "$work/example.c")"
+check "it compiles without a warning" gcc -Wall -Wextra -Werror -O2 \
+	${HEADERS:+-I"$HEADERS"} -o "$work/example" "$work/example.c"
+sim_load
+check "a device" "$VDPA" dev add name vdpa0 mgmtdev vdpasim_net mac 52:54:00:12:34:56
+ulimit -l unlimited
+check "it runs" "$work/example" "$(vhost_dev vdpa0)"
+check "the device goes" "$VDPA" dev del vdpa0
+tap_end

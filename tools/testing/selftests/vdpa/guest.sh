@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by main_job.sh and kill.sh: a Linux guest in a real QEMU, on a vDPA device.
+# shellcheck shell=bash
+
+# The guest runs the same kernel as this machine.
+guest_kernel() {
+	local image
+	for image in "${KERNEL_IMAGE:-}" "/boot/vmlinuz-$(uname -r)" \
+		"$dir"/../../../../{build/kernel,.build,.}/arch/x86/boot/bzImage; do
+		if [ -n "$image" ] && [ -e "$image" ]; then
+			echo "$image"
+			return
+		fi
+	done
+	return 1
+}
+
+# make_initramfs FILE SCRIPT: busybox, guest_frames, and SCRIPT after the usual mounts.
+make_initramfs() {
+	local root applet
+	root=$(mktemp -d)
+	mkdir -p "$root"/{bin,dev,proc,sys}
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	cp "$out/guest_frames" "$root/bin/"
+	for applet in sh mount ip cat echo sleep poweroff reboot; do
+		ln -s busybox "$root/bin/$applet"
+	done
+	{
+		echo '#!/bin/sh'
+		echo 'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev'
+		echo 'exec < /dev/console > /dev/console 2>&1'
+		cat "$2"
+	} > "$root/init"
+	chmod 755 "$root/init"
+	(cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) > "$1"
+	rm -rf "$root"
+}
+
+# start_qemu VHOSTDEV MAC: sets qemu_pid; output in $work/{qemu.err,serial}.
+start_qemu() {
+	qemu-system-x86_64 -accel tcg -machine q35,memory-backend=guest -cpu max -smp 1 -m 192 \
+		-object memory-backend-memfd,id=guest,size=192M,share=on \
+		-nodefaults -display none -no-reboot \
+		-kernel "$(guest_kernel)" -initrd "$work/initramfs" \
+		-append "console=ttyS0 quiet panic=-1 random.trust_cpu=on" \
+		-serial "file:$work/serial" \
+		-netdev "vhost-vdpa,id=net0,vhostdev=$1" \
+		-device "virtio-net-pci,netdev=net0,mac=$2" \
+		${QEMU_ARGS:-} > "$work/qemu.out" 2> "$work/qemu.err" < /dev/null &
+	qemu_pid=$!
+}

@@ -1,0 +1,126 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The main job: a Linux guest in an unmodified QEMU, on a simulated vDPA device whose control
+# virtqueue QEMU shadows in an address space of its own.
+#
+# Environment: KERNEL_IMAGE, the guest's kernel; QEMU_ARGS, more arguments for QEMU; VDPA, another
+# vdpa tool.
+. "$(dirname "$0")/lib.sh"
+. "$dir/guest.sh"
+
+mac=52:54:00:12:34:56
+new_mac=52:54:00:11:22:33
+other_mac=52:54:00:66:77:88
+frames=8
+trace=/sys/kernel/tracing
+
+need_root
+need qemu-system-x86_64 busybox "$VDPA"
+guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
+[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
+modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
+[ -d $trace/events/vhost_vdpa ] || skip_all "no trace events of vhost_vdpa"
+ulimit -l unlimited
+
+work=$(mktemp -d)
+qemu_pid=
+finish() {
+	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
+	"$VDPA" dev del vdpa0 2> /dev/null
+	rm -rf "$work"
+}
+trap finish EXIT
+
+step() { echo "# == $*"; }
+show() { sed 's/^/#    /'; }
+
+tap_begin
+sim_load
+
+step "vdpa mgmtdev show"
+"$VDPA" mgmtdev show | tee "$work/out" | show
+contains "the simulator is a management device" '^vdpasim_net:' "$(cat "$work/out")"
+
+step "vdpa dev add name vdpa0 mgmtdev vdpasim_net mac $mac"
+check "a device is added" "$VDPA" dev add name vdpa0 mgmtdev vdpasim_net mac $mac
+vhostdev=$(vhost_dev vdpa0)
+"$VDPA" dev show vdpa0 | show
+
+step "groups and address spaces of $vhostdev"
+"$out/vdpa_groups" "$vhostdev" | tee "$work/out" | show
+equal "data queues in group 0, control virtqueue in group 1, two address spaces" \
+	"groups=2 as=2 vqs=3 group[0]=0 group[1]=0 group[2]=1" "$(tr '\n' ' ' < "$work/out" | sed 's/ $//')"
+
+cat > "$work/script" <<END
+address() { cat /sys/class/net/eth0/address; }
+echo "guest: address \$(address)"
+ip link set eth0 up
+sleep 1
+guest_frames eth0 $frames $mac
+ip link set eth0 address $new_mac && echo "guest: address \$(address)"
+guest_frames eth0 $frames $new_mac $mac $other_mac ff:ff:ff:ff:ff:ff
+echo "guest: done"
+poweroff -f
+END
+make_initramfs "$work/initramfs" "$work/script"
+
+echo 0 > $trace/tracing_on
+echo > $trace/trace
+echo 8192 > $trace/buffer_size_kb
+echo 1 > $trace/events/vhost_vdpa/enable
+echo 1 > $trace/tracing_on
+before=$(pinned)
+
+step "QEMU $(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9.]*\).*/\1/p'), a guest with Linux $(uname -r)"
+start=$(date +%s)
+start_qemu "$vhostdev" $mac
+# What QEMU's memory is, while there is a QEMU to ask.
+wait_for 240 grep -q 'guest: address' "$work/serial"
+cp "/proc/$qemu_pid/maps" "$work/maps"
+wait_for 240 grep -q 'guest: done' "$work/serial" || note "the guest didn't finish in time"
+wait_for 30 test ! -e "/proc/$qemu_pid/exe" || kill -9 "$qemu_pid"
+wait "$qemu_pid"
+status=$?
+qemu_pid=
+note "the guest ran for $(($(date +%s) - start)) s"
+echo 0 > $trace/tracing_on
+grep -E '^(guest|frames)' "$work/serial" | tr -d '\r' > "$work/guest"
+show < "$work/guest"
+
+seen() { grep -c "^$1\$" "$work/guest"; }
+equal "QEMU ends well" 0 "$status"
+equal "QEMU has nothing to complain about" "" "$(cat "$work/qemu.err" "$work/qemu.out")"
+equal "the guest starts with the device's address" 1 "$(seen "guest: address $mac")"
+equal "the guest's address changes" 1 "$(seen "guest: address $new_mac")"
+equal "frames to the first address come back before" 1 \
+	"$(sed '/address '$new_mac'/,$d' "$work/guest" | grep -c "^frames to=$mac sent=$frames back=$frames\$")"
+equal "frames to the new address come back" 1 "$(seen "frames to=$new_mac sent=$frames back=$frames")"
+equal "frames to the old address don't any more" 1 \
+	"$(sed '1,/address '$new_mac'/d' "$work/guest" | grep -c "^frames to=$mac sent=$frames back=0\$")"
+equal "frames to another address don't" 1 "$(seen "frames to=$other_mac sent=$frames back=0")"
+equal "broadcast frames come back" 1 "$(seen "frames to=ff:ff:ff:ff:ff:ff sent=$frames back=$frames")"
+
+step "vdpa dev config show vdpa0"
+"$VDPA" dev config show vdpa0 | tee "$work/out" | show
+contains "the host sees the new address" "mac $new_mac" "$(cat "$work/out")"
+
+step "what the kernel traced"
+grep -v '^#' $trace/trace > "$work/trace"
+awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^vhost_vdpa_/) n[$i]++ } END { for (e in n) print e, n[e] }' \
+	"$work/trace" | sort | show
+grep -E 'vhost_vdpa_set_group_asid' "$work/trace" | sed 's/.*vhost_vdpa_set/set/' | show
+contains "group 1 is bound to ASID 1" 'vhost_vdpa_set_group_asid:.*group=1.*asid=1( |$)' "$(cat "$work/trace")"
+"$dir/isolation.sh" "$work/trace" "$work/maps" > "$work/isolation"
+show < "$work/isolation"
+isolation() { sed -n "s/^$1=//p" "$work/isolation"; }
+for asid in 0 1; do
+	equal "ASID $asid has mappings" yes "$([ "$(isolation "mapped_$asid")" -gt 0 ] && echo yes)"
+done
+equal "all of the guest's memory is mapped in ASID 0" yes \
+	"$([ "$(isolation guest_bytes_0)" -ge $((190 << 20)) ] && echo yes)"
+equal "none of the guest's memory is mapped in ASID 1" 0 "$(isolation guest_1)"
+equal "none of QEMU's own memory that can be written is mapped in ASID 0" 0 "$(isolation shadow_0)"
+equal "nothing was refused" 0 "$(grep -c vhost_vdpa_refuse "$work/trace")"
+equal "nothing stays pinned" "$before" "$(pinned)"
+tap_end

@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The management interface through iproute2's vdpa tool, unmodified. VDPA names another one; both
+# the installed one and that one are tested then.
+. "$(dirname "$0")/lib.sh"
+
+need_root
+mac=52:54:00:12:34:56
+tools=(vdpa)
+[ "$VDPA" = vdpa ] || tools+=("$VDPA")
+need vdpa python3
+
+trap 'vdpa dev del t0; vdpa dev del t1; vdpa dev del t2' EXIT 2> /dev/null
+tap_begin
+sim_load
+
+# json EXPRESSION TEXT: what a Python expression makes of it, as d.
+json() { python3 -c 'import json, sys; d = json.loads(sys.argv[2]); print(eval(sys.argv[1]))' "$1" "$2" 2>&1; }
+
+test_tool() {
+	local v="$1" out version
+	version=$("$v" -V | sed -n 's/.*iproute2-//p')
+	note "iproute2 $version"
+	t() { echo "$version: $1"; }
+
+	out=$("$v" mgmtdev show 2>&1)
+	contains "$(t "mgmtdev show")" '^vdpasim_net:' "$out"
+	contains "$(t "mgmtdev show: class")" 'supported_classes net' "$out"
+	contains "$(t "mgmtdev show: virtqueues")" 'max_supported_vqs 3' "$out"
+	for feature in MTU MAC STATUS CTRL_VQ CTRL_MAC_ADDR VERSION_1 ACCESS_PLATFORM; do
+		contains "$(t "mgmtdev show: feature $feature")" "dev_features.*\\b$feature\\b" "$out"
+	done
+	lacks "$(t "mgmtdev show: no feature that ends QEMU's isolation")" \
+		'GUEST_ANNOUNCE|INDIRECT_DESC|RING_PACKED|IN_ORDER' "$out"
+	contains "$(t "mgmtdev show of one")" '^vdpasim_net:' "$("$v" mgmtdev show vdpasim_net 2>&1)"
+	out=$("$v" -j mgmtdev show 2>&1)
+	equal "$(t "mgmtdev show -j")" "['net'] 3" \
+		"$(json 'd["mgmtdev"]["vdpasim_net"]["supported_classes"], d["mgmtdev"]["vdpasim_net"]["max_supported_vqs"]' "$out" | tr -d '(),' | sed "s/\] /] /")"
+	refuse "$(t "mgmtdev show of none")" 'No such device' "$v" mgmtdev show nobody
+
+	equal "$(t "no device yet")" "" "$("$v" dev show 2>&1)"
+	check "$(t "dev add")" "$v" dev add name t0 mgmtdev vdpasim_net mac $mac mtu 1400
+	check "$(t "dev add without a MAC")" "$v" dev add name t1 mgmtdev vdpasim_net
+	equal "$(t "dev show")" "t0: type network mgmtdev vdpasim_net vendor_id 0 max_vqs 3 max_vq_size 256" \
+		"$("$v" dev show t0 2>&1 | sed 's/ *$//')"
+	equal "$(t "dev show of all")" "t0: t1:" "$("$v" dev show | awk '{ print $1 }' | sort | xargs)"
+	equal "$(t "dev show -j")" "network vdpasim_net 3 256" \
+		"$(json '" ".join(str(d["dev"]["t0"][k]) for k in ("type", "mgmtdev", "max_vqs", "max_vq_size"))' "$("$v" -j dev show t0)")"
+
+	out=$("$v" dev config show t0 2>&1)
+	contains "$(t "dev config show: MAC")" "mac $mac" "$out"
+	contains "$(t "dev config show: MTU")" 'mtu 1400' "$out"
+	contains "$(t "dev config show: link")" 'link up' "$out"
+	lacks "$(t "dev config show: no negotiated features before a driver")" 'negotiated_features +[A-Z]' "$out"
+	equal "$(t "dev config show -j")" "$mac up 1400" \
+		"$(json '" ".join(str(d["config"]["t0"][k]) for k in ("mac", "link", "mtu"))' "$("$v" -j dev config show t0)")"
+	equal "$(t "dev config show of all")" "t0: t1:" "$("$v" dev config show | awk '/mac/ { print $1 }' | sort | xargs)"
+	out=$("$v" dev config show t1 2>&1)
+	contains "$(t "a MAC of its own")" 'mac [0-9a-f][26ae]:' "$out"
+	lacks "$(t "not the other one's")" "$mac" "$out"
+	contains "$(t "the usual MTU")" 'mtu 1500' "$out"
+
+	refuse "$(t "the name is taken")" 'File exists' "$v" dev add name t0 mgmtdev vdpasim_net
+	refuse "$(t "no such management device")" 'No such device|not found' "$v" dev add name t2 mgmtdev nobody
+	refuse "$(t "a name with a slash")" 'Invalid|name' "$v" dev add name a/b mgmtdev vdpasim_net
+	refuse "$(t "a name that is a dot")" 'Invalid|name' "$v" dev add name .. mgmtdev vdpasim_net
+	refuse "$(t "an empty name")" 'Invalid|name' "$v" dev add name "" mgmtdev vdpasim_net
+	refuse "$(t "a very long name")" 'Invalid|name|range|long' \
+		"$v" dev add name "$(printf 'x%.0s' {1..200})" mgmtdev vdpasim_net
+	refuse "$(t "a multicast MAC")" 'Invalid|address|MAC' "$v" dev add name t2 mgmtdev vdpasim_net mac 01:00:5e:00:00:01
+	refuse "$(t "a MAC of zeroes")" 'Invalid|address|MAC' "$v" dev add name t2 mgmtdev vdpasim_net mac 00:00:00:00:00:00
+	refuse "$(t "an MTU below the least")" 'Invalid|MTU|range' "$v" dev add name t2 mgmtdev vdpasim_net mtu 67
+	out=$("$v" dev add name t2 mgmtdev vdpasim_net max_vqp 2 2>&1) && fail "$(t "max_vqp 2")" ||
+		contains "$(t "max_vqp 2 is refused with a reason")" '(Error:|error:|kernel).*[a-z]{4}' "$out"
+	if "$v" dev help 2>&1 | grep -q device_features; then
+		refuse "$(t "features that it doesn't have")" 'feature' \
+			"$v" dev add name t2 mgmtdev vdpasim_net device_features 0x4000000000000000
+		check "$(t "features chosen")" "$v" dev add name t2 mgmtdev vdpasim_net device_features 0x300010020
+		contains "$(t "features chosen: shown")" 'features .*MAC' "$("$v" -d dev config show t2 2>&1; "$v" dev show t2)"
+		"$v" dev del t2 2> /dev/null
+	else
+		skip "$(t "device_features")" "iproute2 $version has no device_features"
+	fi
+	equal "$(t "none of these was added")" "t0: t1:" "$("$v" dev show | awk '{ print $1 }' | sort | xargs)"
+
+	# As nobody: look, but don't touch.
+	as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$@"; }
+	refuse "$(t "dev add needs CAP_NET_ADMIN")" 'not permitted' as_nobody "$v" dev add name t2 mgmtdev vdpasim_net
+	refuse "$(t "dev del needs CAP_NET_ADMIN")" 'not permitted' as_nobody "$v" dev del t0
+	check "$(t "dev show doesn't")" as_nobody "$v" dev show t0
+	check "$(t "dev config show doesn't")" as_nobody "$v" dev config show t0
+
+	refuse "$(t "dev del of none")" 'No such device|not found' "$v" dev del t2
+	check "$(t "dev del")" "$v" dev del t0
+	refuse "$(t "it is gone")" 'No such device|not found' "$v" dev show t0
+	check "$(t "the name is free")" "$v" dev add name t0 mgmtdev vdpasim_net
+	check "$(t "dev del again")" "$v" dev del t0
+	check "$(t "dev del of the other")" "$v" dev del t1
+	equal "$(t "nothing is left")" "" "$("$v" dev show 2>&1)"
+}
+
+for tool in "${tools[@]}"; do
+	test_tool "$tool"
+done
+
+# Modules with devices go, and take them along.
+check "a device" vdpa dev add name t0 mgmtdev vdpasim_net
+check "rmmod vdpa_sim_net" modprobe -r vdpa_sim_net
+equal "its devices are gone" "" "$(ls /sys/bus/vdpa/devices)"
+equal "its management device is gone" "" "$(vdpa mgmtdev show 2>&1)"
+check "modprobe again" modprobe vdpa_sim_net
+contains "it is back" '^vdpasim_net:' "$(vdpa mgmtdev show)"
+equal "no device by itself" "" "$(vdpa dev show)"
+tap_end

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The management interface below the vdpa tool: requests that the tool can't be made to send.
+ */
+#define _GNU_SOURCE
+#include <grp.h>
+#include <pthread.h>
+#include <linux/netlink.h>
+
+#include "vdpa_util.h"
+#include "../kselftest_harness.h"
+
+#define STR(type, text)	{ type, text, sizeof(text) }
+#define MGMTDEV		STR(ATTR_MGMTDEV_DEV_NAME, TEST_MGMTDEV)
+#define NAME		STR(ATTR_DEV_NAME, TEST_DEV)
+
+FIXTURE(nl) {
+	char why[256];
+};
+
+FIXTURE_SETUP(nl) {
+	ASSERT_EQ(0, sim_load(false, 0));
+	sim_del(TEST_DEV);
+}
+
+FIXTURE_TEARDOWN(nl) {
+	sim_del(TEST_DEV);
+}
+
+static int dev_exists(void)
+{
+	return !access("/sys/bus/vdpa/devices/" TEST_DEV, F_OK);
+}
+
+TEST_F(nl, family)
+{
+	EXPECT_LT(0, vdpa_family());
+}
+
+TEST_F(nl, unknown_command)
+{
+	static const int cmds[] = { 0, 200, 255, CMD_MGMTDEV_NEW };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(cmds); i++)
+		EXPECT_EQ(-EOPNOTSUPP, vdpa_request(cmds[i], 0, NULL, 0, NULL, 0));
+}
+
+/* What has to be there and isn't: an error that names it. */
+TEST_F(nl, missing)
+{
+	struct attr mgmtdev = MGMTDEV, name = NAME;
+
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, NULL, 0, self->why, sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, &mgmtdev, 1, self->why,
+					sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, &name, 1, self->why, sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_DEL, 0, NULL, 0, self->why, sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_GET, 0, NULL, 0, self->why, sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_CONFIG_GET, 0, NULL, 0, self->why,
+					sizeof(self->why)));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_MGMTDEV_GET, 0, NULL, 0, self->why,
+					sizeof(self->why)));
+	EXPECT_FALSE(dev_exists());
+}
+
+TEST_F(nl, not_there)
+{
+	struct attr name = NAME, mgmtdev = STR(ATTR_MGMTDEV_DEV_NAME, "nobody");
+	struct attr add[] = { STR(ATTR_MGMTDEV_DEV_NAME, "nobody"), NAME };
+
+	EXPECT_EQ(-ENODEV, vdpa_request(CMD_DEV_DEL, 0, &name, 1, self->why, sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
+	EXPECT_EQ(-ENODEV, vdpa_request(CMD_DEV_GET, 0, &name, 1, self->why, sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
+	EXPECT_EQ(-ENODEV, vdpa_request(CMD_DEV_CONFIG_GET, 0, &name, 1, self->why,
+					sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
+	EXPECT_EQ(-ENODEV, vdpa_request(CMD_MGMTDEV_GET, 0, &mgmtdev, 1, self->why,
+					sizeof(self->why)));
+	EXPECT_EQ(-ENODEV, vdpa_request(CMD_DEV_NEW, 0, add, 2, self->why, sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
+}
+
+TEST_F(nl, duplicate)
+{
+	struct attr add[] = { MGMTDEV, NAME };
+
+	ASSERT_EQ(0, vdpa_request(CMD_DEV_NEW, 0, add, 2, NULL, 0));
+	EXPECT_EQ(-EEXIST, vdpa_request(CMD_DEV_NEW, 0, add, 2, self->why, sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
+	EXPECT_TRUE(dev_exists());
+}
+
+TEST_F(nl, bad_names)
+{
+	static char long_name[300];
+	const struct attr bad[] = {
+		STR(ATTR_DEV_NAME, ""), STR(ATTR_DEV_NAME, "."), STR(ATTR_DEV_NAME, ".."),
+		STR(ATTR_DEV_NAME, "a/b"), STR(ATTR_DEV_NAME, "/"),
+		{ ATTR_DEV_NAME, NULL, 0 },
+		{ ATTR_DEV_NAME, long_name, 64 }, { ATTR_DEV_NAME, long_name, sizeof(long_name) },
+	};
+	size_t i;
+
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		struct attr add[] = { MGMTDEV, bad[i] };
+		int rc = vdpa_request(CMD_DEV_NEW, 0, add, 2, self->why, sizeof(self->why));
+
+		EXPECT_TRUE(rc == -EINVAL || rc == -ERANGE || rc == -ENAMETOOLONG)
+			TH_LOG("name %zu: %d", i, rc);
+	}
+	/* The tool's own limit isn't the kernel's business; no name has been taken by the above. */
+	EXPECT_EQ(0, sim_add(TEST_DEV, NULL, 0));
+}
+
+TEST_F(nl, bad_values)
+{
+	static const uint8_t zero[64], group_mac[ETH_ALEN] = { 1, 2, 3, 4, 5, 6 };
+	const uint16_t small = 67, none = 0, one = 1, two = 2;
+	const uint64_t strange = 1ULL << 62;
+	const struct attr bad[] = {
+		{ ATTR_NET_MACADDR, test_mac, 5 }, { ATTR_NET_MACADDR, zero, 7 },
+		{ ATTR_NET_MACADDR, zero, 0 }, { ATTR_NET_MACADDR, zero, 64 },
+		{ ATTR_NET_MACADDR, zero, ETH_ALEN }, { ATTR_NET_MACADDR, group_mac, ETH_ALEN },
+		{ ATTR_NET_MTU, &small, 1 }, { ATTR_NET_MTU, &small, 0 },
+		{ ATTR_NET_MTU, &small, sizeof(small) }, { ATTR_NET_MTU, &none, sizeof(none) },
+		{ ATTR_NET_MAX_VQP, &none, sizeof(none) }, { ATTR_NET_MAX_VQP, &two, sizeof(two) },
+		{ ATTR_NET_MAX_VQP, &one, 1 },
+		{ ATTR_DEV_FEATURES, &strange, sizeof(strange) }, { ATTR_DEV_FEATURES, &one, 2 },
+	};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		struct attr add[] = { MGMTDEV, NAME, bad[i] };
+
+		rc = vdpa_request(CMD_DEV_NEW, 0, add, 3, self->why, sizeof(self->why));
+		EXPECT_GT(0, rc)
+			TH_LOG("attribute %zu, of type %d", i, bad[i].type);
+		EXPECT_FALSE(dev_exists());
+		sim_del(TEST_DEV);
+	}
+}
+
+TEST_F(nl, max_vqp)
+{
+	const uint16_t one = 1;
+	struct attr add[] = { MGMTDEV, NAME, { ATTR_NET_MAX_VQP, &one, sizeof(one) } };
+
+	EXPECT_EQ(0, vdpa_request(CMD_DEV_NEW, 0, add, 3, self->why, sizeof(self->why)))
+		TH_LOG("%s", self->why);
+}
+
+/* Every length of every attribute that the family has, and types that it doesn't have. */
+TEST_F(nl, garbage)
+{
+	static uint8_t noise[128];
+	static const int cmds[] = {
+		CMD_MGMTDEV_GET, CMD_DEV_NEW, CMD_DEV_DEL, CMD_DEV_GET, CMD_DEV_CONFIG_GET,
+	};
+	static const size_t lens[] = { 0, 1, 2, 3, 4, 6, 7, 8, 9, 15, 63, 128 };
+	int type, k;
+	size_t i, c;
+
+	for (k = 0; k < 2; k++) {
+		memset(noise, k ? 0xff : 'a', sizeof(noise));
+		for (type = 0; type < 40; type++) {
+			for (i = 0; i < ARRAY_LEN(lens); i++) {
+				struct attr add[] = { MGMTDEV, NAME, { type, noise, lens[i] } };
+
+				for (c = 0; c < ARRAY_LEN(cmds); c++)
+					vdpa_request(cmds[c], 0, add, 3, NULL, 0);
+				vdpa_request(CMD_DEV_GET, NLM_F_DUMP, add, 3, NULL, 0);
+			}
+		}
+	}
+	sim_del(TEST_DEV);
+	EXPECT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
+}
+
+TEST_F(nl, needs_cap_net_admin)
+{
+	struct attr add[] = { MGMTDEV, NAME };
+	int status = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct attr fresh[] = { MGMTDEV, STR(ATTR_DEV_NAME, "ksft1") };
+
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+			_exit(10);
+		if (vdpa_request(CMD_DEV_NEW, 0, fresh, 2, NULL, 0) != -EPERM)
+			_exit(1);
+		if (vdpa_request(CMD_DEV_DEL, 0, &add[1], 1, NULL, 0) != -EPERM)
+			_exit(2);
+		/* Anyone may look at the devices. */
+		if (vdpa_request(CMD_DEV_GET, 0, &add[1], 1, NULL, 0))
+			_exit(3);
+		if (vdpa_request(CMD_MGMTDEV_GET, 0, add, 1, NULL, 0))
+			_exit(4);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_TRUE(dev_exists());
+}
+
+/* More than goes into one message of a dump. */
+TEST_F(nl, many_devices)
+{
+	char name[16];
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "ksft-many%d", i);
+		ASSERT_EQ(0, sim_add(name, NULL, 0));
+	}
+	EXPECT_EQ(0, vdpa_request(CMD_DEV_GET, NLM_F_DUMP, NULL, 0, NULL, 0));
+	EXPECT_EQ(0, vdpa_request(CMD_DEV_CONFIG_GET, NLM_F_DUMP, NULL, 0, NULL, 0));
+	for (i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "ksft-many%d", i);
+		EXPECT_EQ(0, sim_del(name));
+	}
+}
+
+static void *churn(void *arg)
+{
+	const char *name = arg;
+	int i;
+
+	for (i = 0; i < 60; i++) {
+		sim_add(name, NULL, 0);
+		sim_del(name);
+	}
+
+	return NULL;
+}
+
+TEST_F(nl, at_the_same_time)
+{
+	pthread_t t[4];
+	int i;
+
+	/* Two of them want the same name. */
+	for (i = 0; i < 4; i++)
+		ASSERT_EQ(0, pthread_create(&t[i], NULL, churn, i < 2 ? "ksft-a" : i < 3 ?
+					    "ksft-b" : TEST_DEV));
+	for (i = 0; i < 60; i++) {
+		vdpa_request(CMD_DEV_GET, NLM_F_DUMP, NULL, 0, NULL, 0);
+		vdpa_request(CMD_DEV_CONFIG_GET, NLM_F_DUMP, NULL, 0, NULL, 0);
+		vdpa_request(CMD_MGMTDEV_GET, NLM_F_DUMP, NULL, 0, NULL, 0);
+	}
+	for (i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
+	EXPECT_EQ(-ENODEV, sim_del("ksft-a"));
+	EXPECT_EQ(-ENODEV, sim_del("ksft-b"));
+}
+
+TEST_HARNESS_MAIN

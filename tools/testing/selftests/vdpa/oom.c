@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory runs out: each operation is repeated with its first allocation failing, then the second,
+ * and so on until it makes no more. It fails cleanly or works, and works again afterwards. Needs a
+ * kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include "vdpa_util.h"
+#include "../kselftest_harness.h"
+
+#define FAIL_NTH	"/proc/thread-self/fail-nth"
+#define DEBUGFS		"/sys/kernel/debug/"
+#define MAX_FAILURES	2000
+
+static void ready_to_fail(void)
+{
+	static const char * const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+	char path[128];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(kinds); i++) {
+		/* Failures that are asked for are no report of the kernel's. */
+		snprintf(path, sizeof(path), DEBUGFS "%s/verbose", kinds[i]);
+		write_file(path, "0");
+		snprintf(path, sizeof(path), DEBUGFS "%s/ignore-gfp-wait", kinds[i]);
+		write_file(path, "N");
+	}
+	write_file(DEBUGFS "fail_page_alloc/min-order", "0");
+}
+
+static int fail_fd = -1;
+
+static void fail_nth(int n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n);
+	if (pwrite(fail_fd, text, strlen(text), 0) < 0)
+		return;
+}
+
+/* True if the failure that was asked for has come. */
+static bool has_failed(void)
+{
+	char text[16] = "0";
+	ssize_t len = pread(fail_fd, text, sizeof(text) - 1, 0);
+
+	text[len > 0 ? len : 0] = '\0';
+	fail_nth(0);
+
+	return !atoi(text);
+}
+
+FIXTURE(oom) {
+	struct net n;
+	struct area a;
+	long pinned;
+};
+
+FIXTURE_VARIANT(oom) {
+	bool batch_mapping;
+};
+
+FIXTURE_VARIANT_ADD(oom, incremental) {
+	.batch_mapping = false,
+};
+
+FIXTURE_VARIANT_ADD(oom, whole_table) {
+	.batch_mapping = true,
+};
+
+FIXTURE_SETUP(oom) {
+	int i;
+
+	if (access(FAIL_NTH, W_OK))
+		SKIP(_exit(255), "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
+	ready_to_fail();
+	self->n.fd = test_dev(variant->batch_mapping, 0);
+	ASSERT_LE(0, self->n.fd);
+	self->n.asid[CVQ] = ASID1;
+	self->pinned = pinned_pages();
+	ASSERT_EQ(0, area_alloc(&self->a, 0x70000000, 600 * 4096));
+	for (i = 0; i < 600; i++)
+		((char *)self->a.va)[(i * 197) % 600 * 4096] = i;
+	fail_fd = open(FAIL_NTH, O_RDWR);
+	ASSERT_LE(0, fail_fd);
+}
+
+FIXTURE_TEARDOWN(oom) {
+	net_stop(&self->n);
+	EXPECT_EQ(self->pinned, pinned_pages());
+	sim_del(TEST_DEV);
+}
+
+/*
+ * Does @op with the n-th allocation failing, for every n; @undo follows, without failures, with the
+ * answer. Either may give a negative number of its own for what must not be: the sweep ends with it.
+ * Returns how many failures there were.
+ */
+static int sweep(FIXTURE_DATA(oom) *self, int (*op)(FIXTURE_DATA(oom) *),
+		 int (*undo)(FIXTURE_DATA(oom) *, int))
+{
+	int n, rc, bad;
+	bool failed;
+
+	for (n = 1; n < MAX_FAILURES; n++) {
+		fail_nth(n);
+		rc = op(self);
+		failed = has_failed();
+		bad = undo(self, rc);
+		if (bad)
+			return bad;
+		if (!failed)
+			return rc ? -1000 : n - 1;
+	}
+
+	return -2000;
+}
+
+static int do_map(FIXTURE_DATA(oom) *self)
+{
+	return map(self->n.fd, ASID1, self->a.iova, self->a.size, self->a.va, VHOST_ACCESS_RW);
+}
+
+static int undo_map(FIXTURE_DATA(oom) *self, int rc)
+{
+	if (rc && pinned_pages() != self->pinned)
+		return -3000;
+	if (!rc && unmap(self->n.fd, ASID1, self->a.iova, self->a.size))
+		return -3001;
+	if (pinned_pages() != self->pinned)
+		return -3002;
+	if (do_map(self) || unmap(self->n.fd, ASID1, self->a.iova, self->a.size))
+		return -3003;
+
+	return 0;
+}
+
+TEST_F_TIMEOUT(oom, map, 300)
+{
+	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
+	EXPECT_LT(0, sweep(self, do_map, undo_map));
+}
+
+/* A first message makes the address space; a failed one must not leave half of it. */
+static int do_map_fresh(FIXTURE_DATA(oom) *self)
+{
+	int fd = vdpa_open(TEST_DEV), rc;
+	uint64_t features = F_MSG_V2 | F_BATCH | F_ASID;
+
+	if (fd < 0)
+		return fd;
+	rc = io(fd, VHOST_SET_OWNER, NULL);
+	if (!rc)
+		rc = io(fd, VHOST_SET_BACKEND_FEATURES, &features);
+	if (!rc)
+		rc = map(fd, ASID1, 0x1000, 0x1000, self->a.va, VHOST_ACCESS_RW);
+	if (!rc)
+		rc = map(fd, ASID0, 0x1000, 0x1000, self->a.va, VHOST_ACCESS_RW);
+	close(fd);
+
+	return rc;
+}
+
+static int undo_nothing(FIXTURE_DATA(oom) *self, int rc)
+{
+	return pinned_pages() == self->pinned ? 0 : -3000;
+}
+
+TEST_F_TIMEOUT(oom, open_and_map, 300)
+{
+	close(self->n.fd);
+	EXPECT_LT(0, sweep(self, do_map_fresh, undo_nothing));
+	self->n.fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, self->n.fd);
+}
+
+/* INVALIDATE gives memory back: it can't fail for want of it. */
+static int do_unmap(FIXTURE_DATA(oom) *self)
+{
+	return unmap(self->n.fd, ASID1, self->a.iova, 1);
+}
+
+static int undo_unmap(FIXTURE_DATA(oom) *self, int rc)
+{
+	if (rc && unmap(self->n.fd, ASID1, self->a.iova, 1))
+		return -3000;
+	if (pinned_pages() != self->pinned)
+		return -3001;
+
+	return do_map(self) ? -3002 : 0;
+}
+
+TEST_F_TIMEOUT(oom, unmap, 300)
+{
+	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, do_map(self));
+	EXPECT_LE(0, sweep(self, do_unmap, undo_unmap));
+}
+
+static int do_batch(FIXTURE_DATA(oom) *self)
+{
+	int fd = self->n.fd, rc, i;
+
+	rc = send_msg(fd, ASID0, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0);
+	for (i = 0; !rc && i < 4; i++)
+		rc = map(fd, ASID0, self->a.iova + i * 0x10000, 0x8000,
+			 (char *)self->a.va + i * 0x10000, VHOST_ACCESS_RW);
+	i = send_msg(fd, ASID0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0);
+
+	return rc ? rc : i;
+}
+
+static int undo_batch(FIXTURE_DATA(oom) *self, int rc)
+{
+	if (unmap(self->n.fd, ASID0, self->a.iova, self->a.size))
+		return -3000;
+
+	return pinned_pages() == self->pinned ? 0 : -3001;
+}
+
+TEST_F_TIMEOUT(oom, batch, 300)
+{
+	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
+	EXPECT_LT(0, sweep(self, do_batch, undo_batch));
+}
+
+static int do_start(FIXTURE_DATA(oom) *self)
+{
+	return net_start(&self->n, CTRL_FEATURES);
+}
+
+static int undo_start(FIXTURE_DATA(oom) *self, int rc)
+{
+	set_status(self->n.fd, 0);
+	unmap(self->n.fd, ASID0, 0, ~0ULL);
+	unmap(self->n.fd, ASID1, 0, ~0ULL);
+	area_free(&self->n.data);
+	area_free(&self->n.ctrl);
+	if (pinned_pages() != self->pinned)
+		return -3000;
+	if (net_start(&self->n, CTRL_FEATURES))
+		return -3001;
+	if (net_loops_at_all(&self->n) != 1)
+		return -3002;
+	if (ctrl_set_mac(&self->n, test_mac) != VIRTIO_NET_OK)
+		return -3003;
+	set_status(self->n.fd, 0);
+	unmap(self->n.fd, ASID0, 0, ~0ULL);
+	unmap(self->n.fd, ASID1, 0, ~0ULL);
+	area_free(&self->n.data);
+	area_free(&self->n.ctrl);
+
+	return 0;
+}
+
+TEST_F_TIMEOUT(oom, start, 300)
+{
+	EXPECT_LT(0, sweep(self, do_start, undo_start));
+}
+
+static int do_add(FIXTURE_DATA(oom) *self)
+{
+	return sim_add("ksft1", test_mac, 1500);
+}
+
+static int undo_add(FIXTURE_DATA(oom) *self, int rc)
+{
+	bool there = !access("/sys/bus/vdpa/devices/ksft1", F_OK);
+
+	/* An answer may get lost; the device may not be half there. */
+	if (!rc && !there)
+		return -3000;
+	if (there && sim_del("ksft1"))
+		return -3001;
+	if (!there && sim_del("ksft1") != -ENODEV)
+		return -3002;
+
+	return 0;
+}
+
+TEST_F_TIMEOUT(oom, add, 600)
+{
+	EXPECT_LT(0, sweep(self, do_add, undo_add));
+}
+
+static int do_del(FIXTURE_DATA(oom) *self)
+{
+	return sim_del("ksft1");
+}
+
+static int undo_del(FIXTURE_DATA(oom) *self, int rc)
+{
+	bool there = !access("/sys/bus/vdpa/devices/ksft1", F_OK);
+
+	if (!rc && there)
+		return -3000;
+	if (there && sim_del("ksft1"))
+		return -3001;
+
+	return sim_add("ksft1", test_mac, 1500) ? -3002 : 0;
+}
+
+TEST_F_TIMEOUT(oom, del, 600)
+{
+	ASSERT_EQ(0, sim_add("ksft1", test_mac, 1500));
+	EXPECT_LE(0, sweep(self, do_del, undo_del));
+	EXPECT_EQ(0, sim_del("ksft1"));
+}
+
+static int do_show(FIXTURE_DATA(oom) *self)
+{
+	static const struct attr name = { ATTR_DEV_NAME, TEST_DEV, sizeof(TEST_DEV) };
+	int rc = vdpa_request(CMD_DEV_GET, 0, &name, 1, NULL, 0);
+
+	if (!rc)
+		rc = vdpa_request(CMD_DEV_CONFIG_GET, 0, &name, 1, NULL, 0);
+	/* NLM_F_DUMP */
+	if (!rc)
+		rc = vdpa_request(CMD_DEV_GET, 0x300, NULL, 0, NULL, 0);
+
+	return rc;
+}
+
+static int undo_show(FIXTURE_DATA(oom) *self, int rc)
+{
+	return do_show(self) ? -3000 : 0;
+}
+
+TEST_F_TIMEOUT(oom, show, 300)
+{
+	EXPECT_LT(0, sweep(self, do_show, undo_show));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A device goes away while its file is open, its memory mapped and its queues busy: at once,
+ * however it is taken away. The file stays, and answers ENODEV.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+
+#include "vdpa_util.h"
+#include "../kselftest_harness.h"
+
+#define SYS_DEV "/sys/bus/vdpa/devices/" TEST_DEV
+
+/* Much less than it would take if the device waited for anyone. */
+#define AT_ONCE	5.0
+
+FIXTURE(gone) {
+	struct net n;
+	long pinned;
+	pthread_t feeder;
+	bool busy;
+	bool stop;
+};
+
+enum how { BY_DEL, BY_UNBIND, BY_MODULE };
+
+FIXTURE_VARIANT(gone) {
+	enum how how;
+};
+
+FIXTURE_VARIANT_ADD(gone, by_del) {
+	.how = BY_DEL,
+};
+
+FIXTURE_VARIANT_ADD(gone, by_unbind) {
+	.how = BY_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(gone, by_module) {
+	.how = BY_MODULE,
+};
+
+FIXTURE_SETUP(gone) {
+	self->pinned = pinned_pages();
+	self->n.fd = test_dev(false, 0);
+	ASSERT_LE(0, self->n.fd);
+	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+}
+
+FIXTURE_TEARDOWN(gone) {
+	if (self->busy) {
+		self->stop = true;
+		pthread_join(self->feeder, NULL);
+	}
+	net_stop(&self->n);
+	EXPECT_EQ(self->pinned, pinned_pages());
+	/* Bound to nothing, after an unbind. */
+	sim_del(TEST_DEV);
+}
+
+static int take_away(enum how how)
+{
+	double start = now();
+	int rc = -EINVAL;
+
+	switch (how) {
+	case BY_DEL:
+		rc = sim_is_static() ? -ENODEV : sim_del(TEST_DEV);
+		break;
+	case BY_UNBIND:
+		rc = write_file("/sys/bus/vdpa/drivers/vhost_vdpa/unbind",
+				sim_is_static() ? "vdpa0" : TEST_DEV);
+		break;
+	case BY_MODULE:
+		rc = run("modprobe -r vdpa_sim_net") ? -EBUSY : 0;
+		break;
+	}
+	if (!rc && now() - start > AT_ONCE)
+		rc = -ETIMEDOUT;
+
+	return rc;
+}
+
+static int all_refused(struct net *n)
+{
+	struct vhost_vring_addr addr = { 0 };
+	struct vhost_vring_file file = { .fd = -1 };
+	uint64_t features = F_MSG_V2;
+	uint32_t u32;
+	uint8_t mac[ETH_ALEN];
+	char page[4096];
+	int bad = 0;
+
+	bad += vring_state(n->fd, VHOST_SET_VRING_NUM, 0, 16) != -ENODEV;
+	bad += vring_state(n->fd, VHOST_SET_VRING_BASE, 0, 0) != -ENODEV;
+	bad += vring_state(n->fd, VHOST_GET_VRING_BASE, 0, 0) != -ENODEV;
+	bad += vring_state(n->fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1) != -ENODEV;
+	bad += vring_state(n->fd, GET_VRING_GROUP, 0, 0) != -ENODEV;
+	bad += bind_group(n->fd, 0, 0) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_VRING_ADDR, &addr) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_VRING_KICK, &file) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_VRING_CALL, &file) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_OWNER, NULL) != -ENODEV;
+	bad += io(n->fd, VHOST_GET_FEATURES, &features) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_FEATURES, &features) != -ENODEV;
+	bad += io(n->fd, VHOST_GET_BACKEND_FEATURES, &features) != -ENODEV;
+	bad += io(n->fd, VHOST_SET_BACKEND_FEATURES, &features) != -ENODEV;
+	bad += io(n->fd, GET_CONFIG_SIZE, &u32) != -ENODEV;
+	bad += io(n->fd, GET_AS_NUM, &u32) != -ENODEV;
+	bad += io(n->fd, GET_GROUP_NUM, &u32) != -ENODEV;
+	bad += io(n->fd, GET_VQS_COUNT, &u32) != -ENODEV;
+	bad += io(n->fd, SUSPEND, NULL) != -ENODEV;
+	bad += set_status(n->fd, 0) != -ENODEV;
+	bad += get_status(n->fd) != -ENODEV;
+	bad += config_mac(n->fd, mac) != -ENODEV;
+	bad += map(n->fd, 0, 0x1000, 0x1000, page, VHOST_ACCESS_RW) != -ENODEV;
+	bad += unmap(n->fd, 0, 0, ~0ULL) != -ENODEV;
+	bad += send_raw(n->fd, page, 1) != -ENODEV;
+
+	return bad;
+}
+
+static int hangs_up(int fd)
+{
+	struct pollfd pfd = { .fd = fd };
+
+	return poll(&pfd, 1, 1000) == 1 && (pfd.revents & POLLHUP);
+}
+
+static void *feed(void *arg)
+{
+	FIXTURE_DATA(gone) *self = arg;
+	struct net *n = &self->n;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&n->q[RXQ].avail->idx, n->q[RXQ].used->idx + 255,
+				 __ATOMIC_SEQ_CST);
+		__atomic_store_n(&n->q[TXQ].avail->idx, n->q[TXQ].used->idx + 255,
+				 __ATOMIC_SEQ_CST);
+		ring_kick(&n->q[TXQ]);
+	}
+
+	return NULL;
+}
+
+static int make_busy(FIXTURE_DATA(gone) *self)
+{
+	struct net *n = &self->n;
+	int i;
+
+	frame_make((char *)n->data.va + BUF(8), test_mac, 1400, 1);
+	for (i = 0; i < 256; i++) {
+		n->q[RXQ].desc[i] = (struct vring_desc) {
+			n->data.iova + BUF(40), 0x800, VRING_DESC_F_WRITE, 0
+		};
+		n->q[TXQ].desc[i] = (struct vring_desc) {
+			n->data.iova + BUF(8), NET_HDR + ETH_HLEN + 1400, 0, 0
+		};
+		n->q[RXQ].avail->ring[i] = i;
+		n->q[TXQ].avail->ring[i] = i;
+	}
+	self->stop = false;
+	self->busy = true;
+
+	return pthread_create(&self->feeder, NULL, feed, self);
+}
+
+TEST_F(gone, open)
+{
+	ASSERT_EQ(0, take_away(variant->how));
+	EXPECT_EQ(0, all_refused(&self->n));
+	EXPECT_EQ(1, hangs_up(self->n.fd));
+}
+
+TEST_F(gone, mapped)
+{
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, take_away(variant->how));
+	EXPECT_EQ(0, all_refused(&self->n));
+	EXPECT_EQ(1, hangs_up(self->n.fd));
+	/* Whoever kicks now kicks nobody. */
+	ring_kick(&self->n.q[TXQ]);
+	ring_kick(&self->n.q[CVQ]);
+}
+
+TEST_F(gone, busy)
+{
+	uint16_t used;
+
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, make_busy(self));
+	usleep(30000);
+	ASSERT_EQ(0, take_away(variant->how));
+	/* The memory is the program's own again, though the file is open. */
+	used = __atomic_load_n(&self->n.q[TXQ].used->idx, __ATOMIC_SEQ_CST);
+	usleep(30000);
+	EXPECT_EQ(used, __atomic_load_n(&self->n.q[TXQ].used->idx, __ATOMIC_SEQ_CST));
+	EXPECT_EQ(0, all_refused(&self->n));
+}
+
+TEST_F(gone, in_batch)
+{
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, send_msg(self->n.fd, 0, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0));
+	ASSERT_EQ(0, map(self->n.fd, 0, 0x70000000, 0x10000, self->n.data.va, VHOST_ACCESS_RW));
+	ASSERT_EQ(0, take_away(variant->how));
+	EXPECT_EQ(-ENODEV, send_msg(self->n.fd, 0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0));
+}
+
+static void *wait_for_hangup(void *arg)
+{
+	struct pollfd pfd = { .fd = *(int *)arg };
+
+	return (void *)(intptr_t)(poll(&pfd, 1, WAIT_MS) == 1 && (pfd.revents & POLLHUP));
+}
+
+TEST_F(gone, wakes_pollers)
+{
+	void *woken = NULL;
+	pthread_t t;
+
+	ASSERT_EQ(0, pthread_create(&t, NULL, wait_for_hangup, &self->n.fd));
+	usleep(200000);
+	ASSERT_EQ(0, take_away(variant->how));
+	pthread_join(t, &woken);
+	EXPECT_NE(NULL, woken);
+}
+
+/* The next device of this name has nothing to do with the file of the last one. */
+TEST_F(gone, and_back)
+{
+	int fd;
+
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, take_away(variant->how));
+	if (variant->how == BY_UNBIND)
+		ASSERT_EQ(0, write_file("/sys/bus/vdpa/drivers/vhost_vdpa/bind", TEST_DEV));
+	if (variant->how == BY_MODULE)
+		ASSERT_EQ(0, sim_load(false, 0));
+	if (variant->how != BY_UNBIND)
+		ASSERT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
+	fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, io(fd, VHOST_SET_OWNER, NULL));
+	EXPECT_EQ(0, map(fd, 0, 0x1000, 0x1000, self->n.data.va, VHOST_ACCESS_RW));
+	EXPECT_EQ(0, all_refused(&self->n));
+	close(self->n.fd);
+	EXPECT_EQ(0, map(fd, 0, 0x2000, 0x1000, self->n.data.va, VHOST_ACCESS_RW));
+	self->n.fd = fd;
+}
+
+/* Only the file's last close waits for nothing either. */
+TEST_F(gone, closed_late)
+{
+	int fd = dup(self->n.fd);
+	double start;
+
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, take_away(variant->how));
+	close(self->n.fd);
+	self->n.fd = fd;
+	EXPECT_EQ(0, all_refused(&self->n));
+	start = now();
+	close(self->n.fd);
+	self->n.fd = -1;
+	EXPECT_GT(AT_ONCE, now() - start);
+	EXPECT_EQ(self->pinned, pinned_pages());
+}
+
+TEST_F_TIMEOUT(gone, again_and_again, 120)
+{
+	int i;
+
+	for (i = 0; i < 15; i++) {
+		ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+		ASSERT_EQ(0, make_busy(self));
+		usleep(i * 1000);
+		ASSERT_EQ(0, take_away(variant->how));
+		self->stop = true;
+		pthread_join(self->feeder, NULL);
+		self->busy = false;
+		net_stop(&self->n);
+		EXPECT_EQ(self->pinned, pinned_pages());
+		if (variant->how == BY_UNBIND)
+			ASSERT_EQ(0, sim_del(TEST_DEV));
+		self->n.fd = test_dev(false, 0);
+		ASSERT_LE(0, self->n.fd);
+	}
+}
+
+/* Opened, closed and used by one, added and deleted by another, without any agreement. */
+static void *open_and_close(void *arg)
+{
+	bool *stop = arg;
+	uint64_t features;
+	int fd;
+
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+		fd = vdpa_open(TEST_DEV);
+		if (fd < 0)
+			continue;
+		io(fd, VHOST_GET_FEATURES, &features);
+		io(fd, VHOST_SET_OWNER, NULL);
+		set_status(fd, 1);
+		close(fd);
+	}
+
+	return NULL;
+}
+
+TEST(open_while_it_goes)
+{
+	bool stop = false;
+	pthread_t t;
+	int i, fd;
+
+	fd = test_dev(false, 0);
+	ASSERT_LE(0, fd);
+	close(fd);
+	ASSERT_FALSE(sim_is_static());
+	ASSERT_EQ(0, sim_del(TEST_DEV));
+	ASSERT_EQ(0, pthread_create(&t, NULL, open_and_close, &stop));
+	for (i = 0; i < 50; i++) {
+		ASSERT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
+		usleep(i * 100);
+		ASSERT_EQ(0, sim_del(TEST_DEV));
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+}
+
+/* A doorbell page that is mapped when the device goes has to fault. */
+TEST(mapped_doorbell)
+{
+	int fd = test_dev(false, 0);
+	void *page;
+
+	ASSERT_LE(0, fd);
+	page = mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0);
+	test_dev_end(fd);
+	if (page == MAP_FAILED)
+		SKIP(return, "the simulator has no doorbell to map");
+	/* A device that gets one needs the rest of this test. */
+	EXPECT_EQ(MAP_FAILED, page);
+}
+
+TEST_HARNESS_MAIN

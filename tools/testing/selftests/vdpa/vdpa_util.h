@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shared by the vDPA tests: a device of the simulator made and found, IOTLB messages, and a
+ * driver for its split rings that is simple enough to be made hostile.
+ *
+ * Functions that return int give 0 or a negative errno, unless they say otherwise.
+ */
+#ifndef SELFTESTS_VDPA_UTIL_H
+#define SELFTESTS_VDPA_UTIL_H
+
+#include <stdbool.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+#include <linux/virtio_ids.h>
+#include <linux/if_ether.h>
+
+#include "uapi.h"
+
+#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define TEST_DEV	"ksft0"
+#define TEST_MGMTDEV	"vdpasim_net"
+
+/* How long an answer may take: the tests also run on a debugging kernel that is emulated. */
+#define WAIT_MS		10000
+/* How long to look for what must not come. */
+#define SOON_MS		300
+
+#define ASID0		0
+#define ASID1		1
+
+enum { RXQ, TXQ, CVQ, NQUEUES };
+
+/* ---- management ---- */
+
+struct attr {
+	int type;
+	const void *data;
+	size_t len;
+};
+
+/* The number of the family "vdpa", or a negative errno. */
+int vdpa_family(void);
+/* Sends one request; what the kernel says about an error goes to @why, if there is one. */
+int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
+/* Loads the simulator so that these parameters hold: reloads it, if it is there with others. */
+int sim_load(bool batch_mapping, int num_as);
+void sim_unload(void);
+int sim_add(const char *name, const uint8_t *mac, uint16_t mtu);
+int sim_del(const char *name);
+/* True on a kernel without the management interface: its only device comes with the module. */
+bool sim_is_static(void);
+
+/* Opens the character device of a vDPA device: a file descriptor, or a negative errno. */
+int vdpa_open(const char *name);
+/* The device that most tests use, fresh: its open character device, or a negative errno. */
+int test_dev(bool batch_mapping, int num_as);
+/* Closes it and takes it away. */
+void test_dev_end(int fd);
+
+/* ---- messages ---- */
+
+/* write(2) of one message, as it is. */
+int send_raw(int fd, const void *msg, size_t size);
+int send_msg(int fd, uint32_t asid, int type, uint64_t iova, uint64_t size, void *va, int perm);
+int send_v1(int fd, int type, uint64_t iova, uint64_t size, void *va, int perm);
+int map(int fd, uint32_t asid, uint64_t iova, uint64_t size, void *va, int perm);
+int unmap(int fd, uint32_t asid, uint64_t iova, uint64_t size);
+
+/* ioctl(2): what it returns, or a negative errno. */
+int io(int fd, unsigned long cmd, const void *arg);
+int vring_state(int fd, unsigned long cmd, unsigned int index, unsigned int num);
+int bind_group(int fd, unsigned int group, unsigned int asid);
+int set_status(int fd, uint8_t status);
+int get_status(int fd);
+int set_features(int fd, uint64_t want);
+
+/* ---- rings ---- */
+
+/* Memory of ours and where the device sees it. */
+struct area {
+	void *va;
+	uint64_t iova;
+	size_t size;
+};
+
+int area_alloc(struct area *a, uint64_t iova, size_t size);
+void area_free(struct area *a);
+
+struct seg {
+	uint64_t iova;
+	uint32_t len;
+	bool write;
+};
+
+struct ring {
+	int fd;
+	unsigned int idx;
+	unsigned int num;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint64_t iova;
+	int kick;
+	int call;
+	uint16_t next;
+	uint16_t avail_idx;
+	uint16_t last_used;
+};
+
+#define RING_SIZE	0x4000
+#define RING_AVAIL	0x2000
+#define RING_USED	0x3000
+
+/* Puts a ring of @num at @offset of @a, and tells the device. Doesn't enable it. */
+int ring_init(struct ring *r, int fd, unsigned int idx, unsigned int num,
+	      const struct area *a, size_t offset);
+int ring_enable(struct ring *r, bool on);
+void ring_free(struct ring *r);
+/* Queues one buffer without telling the device: its head. */
+uint16_t ring_add(struct ring *r, const struct seg *seg, int n);
+/* Makes a head visible to the device, whatever it is. */
+void ring_post(struct ring *r, uint16_t head);
+void ring_kick(struct ring *r);
+/* The next used buffer: 0, or -ETIMEDOUT. */
+int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len);
+
+/* ---- a network device, as a driver sets it up ---- */
+
+#define NET_HDR		12
+#define FRAME_MAX	(NET_HDR + ETH_HLEN + 65535)
+
+#define DATA_IOVA	0x10000000ULL
+#define CTRL_IOVA	0x40000000ULL
+#define AREA_SIZE	0x100000
+/* Where the buffers start in an area, behind the rings. */
+#define BUF(n)		(0x20000 + (n) * 0x1000)
+
+/* @asid: the address space of each queue's group, chosen before net_start(). */
+struct net {
+	int fd;
+	uint64_t features;
+	uint32_t asid[NQUEUES];
+	struct area data;
+	struct area ctrl;
+	struct ring q[NQUEUES];
+};
+
+extern const uint8_t test_mac[ETH_ALEN];
+extern const uint8_t other_mac[ETH_ALEN];
+
+#define NET_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) | \
+			 VF(VIRTIO_NET_F_MAC) | VF(VIRTIO_NET_F_MTU) | VF(VIRTIO_NET_F_STATUS))
+#define CTRL_FEATURES	(NET_FEATURES | VF(VIRTIO_NET_F_CTRL_VQ) | \
+			 VF(VIRTIO_NET_F_CTRL_MAC_ADDR))
+#define BACKEND_ALL	(F_MSG_V2 | F_BATCH | F_ASID | F_SUSPEND | F_ENABLE_AFTER_OK | F_PERSIST)
+
+/* Owner, backend features, features, up to FEATURES_OK. */
+int net_negotiate(struct net *n, uint64_t features);
+/*
+ * All of it, up to DRIVER_OK: rings of 256, groups bound. Areas that aren't there yet are made and
+ * mapped; one that is there is left as the test made it, so a second start after a reset shows what
+ * the device still reaches.
+ */
+int net_start(struct net *n, uint64_t features);
+/* Resets the device and starts it again. */
+int net_restart(struct net *n);
+/* Resets, closes, frees. */
+void net_stop(struct net *n);
+
+/* A frame with a virtio-net header in front, at @va: its size. */
+size_t frame_make(void *va, const uint8_t *dst, size_t payload, uint8_t seed);
+/* Posts @count receive buffers of @size each at BUF(first)... of the data area. */
+void net_post_rx(struct net *n, int first, int count, uint32_t size);
+/* Sends what is at BUF(buf). */
+void net_queue_tx(struct net *n, int buf, uint32_t size);
+/* Sends what is at BUF(buf), and waits until the device has taken it. */
+int net_send(struct net *n, int buf, uint32_t size);
+/* The next frame received: its size, with the header, or a negative errno. */
+int net_recv(struct net *n, uint32_t *id);
+/* As net_loops() to the broadcast address, but gives up soon: for what must not work. */
+int net_loops_at_all(struct net *n);
+/* Sends a frame to @dst and says whether it came back: 1, 0, or a negative errno. */
+int net_loops(struct net *n, const uint8_t *dst);
+
+/* One control command laid out as a driver does: the device's answer, or a negative errno. */
+int ctrl_cmd(struct net *n, uint8_t class, uint8_t cmd, const void *data, size_t len);
+int ctrl_set_mac(struct net *n, const uint8_t *mac);
+int config_mac(int fd, uint8_t *mac);
+
+/* ---- the machine ---- */
+
+/* Pages that are pinned for long now, all over the machine; negative if it isn't known. */
+long pinned_pages(void);
+int memlock(unsigned long bytes);
+double now(void);
+/* Reads a small file into @buf; the length, or a negative errno. */
+int read_file(const char *path, char *buf, size_t size);
+int write_file(const char *path, const char *text);
+/* A shell command, its output dropped: its exit status. */
+int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

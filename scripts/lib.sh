@@ -22,3 +22,8 @@ need_space() {
 	[ "$free" -ge "$2" ] ||
 		die "only $free MiB free in $1: $2 MiB are needed; free some space and try again"
 }
+
+# complaint LOG: what apt, or scripts/apt-suite, says is wrong, for a line of ours.
+complaint() {
+	sed -n 's/^apt-suite: //p' "$1" | tail -1 | grep . || grep -m1 -E '^(E|W):' "$1" || echo "see $1"
+}

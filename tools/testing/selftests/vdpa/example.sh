@@ -28,6 +28,14 @@ check "it compiles without a warning" gcc -Wall -Wextra -Werror -O2 \
 sim_load
 check "a device" "$VDPA" dev add name vdpa0 mgmtdev vdpasim_net mac 52:54:00:12:34:56
 ulimit -l unlimited
-check "it runs" "$work/example" "$(vhost_dev vdpa0)"
+mkfifo "$work/stdin"
+"$work/example" "$(vhost_dev vdpa0)" < "$work/stdin" > "$work/log" 2>&1 &
+exec 3> "$work/stdin"
+shows() { "$VDPA" dev config show vdpa0 | grep -q "mac $1"; }
+check "the device has the address that the program sets" wait_for 10 shows 52:54:00:c0:ff:ee
+exec 3>&-
+check "it ends well" wait $!
+sed 's/^/# /' "$work/log"
+check "the device has the address again that it was added with" shows 52:54:00:12:34:56
 check "the device goes" "$VDPA" dev del vdpa0
 tap_end

@@ -296,7 +296,7 @@ TEST_F(cvq, before_the_data_queues)
 	ASSERT_EQ(0, ring_enable(&n->q[CVQ], true));
 	add_cut(n, (const uint8_t *)"\1\1\x52\x54\1\2\3\4", 8, 2, 1);
 	ring_kick(&n->q[CVQ]);
-	while (!*(volatile uint16_t *)&n->q[CVQ].used->idx && now() < end)
+	while (!__atomic_load_n(&n->q[CVQ].used->idx, __ATOMIC_SEQ_CST) && now() < end)
 		;
 	EXPECT_EQ(VIRTIO_NET_OK, *ctrl(n, ACK));
 	n->q[CVQ].last_used = n->q[CVQ].used->idx;

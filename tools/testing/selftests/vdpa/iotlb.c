@@ -54,22 +54,22 @@ FIXTURE_TEARDOWN(iotlb) {
 }
 
 /* Pages that this test holds pinned. */
-static long held(const FIXTURE_DATA(iotlb) *self)
+static long held(const struct _test_data_iotlb *self)
 {
 	return pinned_pages() - self->pinned;
 }
 
-static void *at(const FIXTURE_DATA(iotlb) *self, int page)
+static void *at(const struct _test_data_iotlb *self, int page)
 {
 	return (char *)self->a.va + page * PG;
 }
 
-static int map_at(FIXTURE_DATA(iotlb) *self, int asid, int page, int count)
+static int map_at(struct _test_data_iotlb *self, int asid, int page, int count)
 {
 	return map(self->fd, asid, IOVA + page * PG, count * PG, at(self, page), RW);
 }
 
-static int unmap_at(FIXTURE_DATA(iotlb) *self, int asid, int page, int count)
+static int unmap_at(struct _test_data_iotlb *self, int asid, int page, int count)
 {
 	return unmap(self->fd, asid, IOVA + page * PG, count * PG);
 }
@@ -378,7 +378,7 @@ TEST_F(iotlb, version_1_is_asid_0)
 	EXPECT_EQ(0, held(self));
 }
 
-static int batch(FIXTURE_DATA(iotlb) *self, int asid, bool begin)
+static int batch(struct _test_data_iotlb *self, int asid, bool begin)
 {
 	return send_msg(self->fd, asid, begin ? VHOST_IOTLB_BATCH_BEGIN : VHOST_IOTLB_BATCH_END,
 			0, 0, NULL, 0);

@@ -96,12 +96,12 @@ FIXTURE_TEARDOWN(oom) {
 }
 
 /*
- * Does @op with the n-th allocation failing, for every n; @undo follows, without failures, with the
- * answer. Either may give a negative number of its own for what must not be: the sweep ends with it.
+ * Does @op with the n-th allocation failing, for every n; @undo follows, without failures, with
+ * the answer. A negative number of @undo's own says what must not be: the sweep ends with it.
  * Returns how many failures there were.
  */
-static int sweep(FIXTURE_DATA(oom) *self, int (*op)(FIXTURE_DATA(oom) *),
-		 int (*undo)(FIXTURE_DATA(oom) *, int))
+static int sweep(struct _test_data_oom *self, int (*op)(struct _test_data_oom *self),
+		 int (*undo)(struct _test_data_oom *self, int rc))
 {
 	int n, rc, bad;
 	bool failed;
@@ -120,12 +120,12 @@ static int sweep(FIXTURE_DATA(oom) *self, int (*op)(FIXTURE_DATA(oom) *),
 	return -2000;
 }
 
-static int do_map(FIXTURE_DATA(oom) *self)
+static int do_map(struct _test_data_oom *self)
 {
 	return map(self->n.fd, ASID1, self->a.iova, self->a.size, self->a.va, VHOST_ACCESS_RW);
 }
 
-static int undo_map(FIXTURE_DATA(oom) *self, int rc)
+static int undo_map(struct _test_data_oom *self, int rc)
 {
 	if (rc && pinned_pages() != self->pinned)
 		return -3000;
@@ -146,7 +146,7 @@ TEST_F_TIMEOUT(oom, map, 300)
 }
 
 /* A first message makes the address space; a failed one must not leave half of it. */
-static int do_map_fresh(FIXTURE_DATA(oom) *self)
+static int do_map_fresh(struct _test_data_oom *self)
 {
 	int fd = vdpa_open(TEST_DEV), rc;
 	uint64_t features = F_MSG_V2 | F_BATCH | F_ASID;
@@ -165,7 +165,7 @@ static int do_map_fresh(FIXTURE_DATA(oom) *self)
 	return rc;
 }
 
-static int undo_nothing(FIXTURE_DATA(oom) *self, int rc)
+static int undo_nothing(struct _test_data_oom *self, int rc)
 {
 	return pinned_pages() == self->pinned ? 0 : -3000;
 }
@@ -179,12 +179,12 @@ TEST_F_TIMEOUT(oom, open_and_map, 300)
 }
 
 /* INVALIDATE gives memory back: it can't fail for want of it. */
-static int do_unmap(FIXTURE_DATA(oom) *self)
+static int do_unmap(struct _test_data_oom *self)
 {
 	return unmap(self->n.fd, ASID1, self->a.iova, 1);
 }
 
-static int undo_unmap(FIXTURE_DATA(oom) *self, int rc)
+static int undo_unmap(struct _test_data_oom *self, int rc)
 {
 	if (rc && unmap(self->n.fd, ASID1, self->a.iova, 1))
 		return -3000;
@@ -201,7 +201,7 @@ TEST_F_TIMEOUT(oom, unmap, 300)
 	EXPECT_LE(0, sweep(self, do_unmap, undo_unmap));
 }
 
-static int do_batch(FIXTURE_DATA(oom) *self)
+static int do_batch(struct _test_data_oom *self)
 {
 	int fd = self->n.fd, rc, i;
 
@@ -214,7 +214,7 @@ static int do_batch(FIXTURE_DATA(oom) *self)
 	return rc ? rc : i;
 }
 
-static int undo_batch(FIXTURE_DATA(oom) *self, int rc)
+static int undo_batch(struct _test_data_oom *self, int rc)
 {
 	if (unmap(self->n.fd, ASID0, self->a.iova, self->a.size))
 		return -3000;
@@ -228,12 +228,12 @@ TEST_F_TIMEOUT(oom, batch, 300)
 	EXPECT_LT(0, sweep(self, do_batch, undo_batch));
 }
 
-static int do_start(FIXTURE_DATA(oom) *self)
+static int do_start(struct _test_data_oom *self)
 {
 	return net_start(&self->n, CTRL_FEATURES);
 }
 
-static int undo_start(FIXTURE_DATA(oom) *self, int rc)
+static int undo_start(struct _test_data_oom *self, int rc)
 {
 	set_status(self->n.fd, 0);
 	unmap(self->n.fd, ASID0, 0, ~0ULL);
@@ -262,12 +262,12 @@ TEST_F_TIMEOUT(oom, start, 300)
 	EXPECT_LT(0, sweep(self, do_start, undo_start));
 }
 
-static int do_add(FIXTURE_DATA(oom) *self)
+static int do_add(struct _test_data_oom *self)
 {
 	return sim_add("ksft1", test_mac, 1500);
 }
 
-static int undo_add(FIXTURE_DATA(oom) *self, int rc)
+static int undo_add(struct _test_data_oom *self, int rc)
 {
 	bool there = !access("/sys/bus/vdpa/devices/ksft1", F_OK);
 
@@ -287,12 +287,12 @@ TEST_F_TIMEOUT(oom, add, 600)
 	EXPECT_LT(0, sweep(self, do_add, undo_add));
 }
 
-static int do_del(FIXTURE_DATA(oom) *self)
+static int do_del(struct _test_data_oom *self)
 {
 	return sim_del("ksft1");
 }
 
-static int undo_del(FIXTURE_DATA(oom) *self, int rc)
+static int undo_del(struct _test_data_oom *self, int rc)
 {
 	bool there = !access("/sys/bus/vdpa/devices/ksft1", F_OK);
 
@@ -311,7 +311,7 @@ TEST_F_TIMEOUT(oom, del, 600)
 	EXPECT_EQ(0, sim_del("ksft1"));
 }
 
-static int do_show(FIXTURE_DATA(oom) *self)
+static int do_show(struct _test_data_oom *self)
 {
 	static const struct attr name = { ATTR_DEV_NAME, TEST_DEV, sizeof(TEST_DEV) };
 	int rc = vdpa_request(CMD_DEV_GET, 0, &name, 1, NULL, 0);
@@ -325,7 +325,7 @@ static int do_show(FIXTURE_DATA(oom) *self)
 	return rc;
 }
 
-static int undo_show(FIXTURE_DATA(oom) *self, int rc)
+static int undo_show(struct _test_data_oom *self, int rc)
 {
 	return do_show(self) ? -3000 : 0;
 }

@@ -131,7 +131,7 @@ static int hangs_up(int fd)
 
 static void *feed(void *arg)
 {
-	FIXTURE_DATA(gone) *self = arg;
+	struct _test_data_gone *self = arg;
 	struct net *n = &self->n;
 
 	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
@@ -145,7 +145,7 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-static int make_busy(FIXTURE_DATA(gone) *self)
+static int make_busy(struct _test_data_gone *self)
 {
 	struct net *n = &self->n;
 	int i;

@@ -164,8 +164,11 @@ static int genl(int type, int cmd, int version, int flags, const struct attr *at
 {
 	struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
 	struct timeval patience = { .tv_sec = 20 };
-	char buf[16384] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr *h = (void *)buf;
+	union {
+		struct nlmsghdr h;
+		char bytes[16384];
+	} buf = { { 0 } };
+	struct nlmsghdr *h = &buf.h;
 	struct genlmsghdr *g = NLMSG_DATA(h);
 	int fd, i, len, one = 1, rc = -EPROTO;
 
@@ -186,17 +189,17 @@ static int genl(int type, int cmd, int version, int flags, const struct attr *at
 	for (i = 0; i < n; i++)
 		put_attr(h, attrs[i].type, attrs[i].data, attrs[i].len);
 
-	if (sendto(fd, buf, h->nlmsg_len, 0, (void *)&sa, sizeof(sa)) < 0) {
+	if (sendto(fd, &buf, h->nlmsg_len, 0, (void *)&sa, sizeof(sa)) < 0) {
 		rc = -errno;
 		goto out;
 	}
 	for (;;) {
-		len = recv(fd, buf, sizeof(buf), 0);
+		len = recv(fd, &buf, sizeof(buf), 0);
 		if (len < 0) {
 			rc = -errno;
 			goto out;
 		}
-		for (h = (void *)buf; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
+		for (h = &buf.h; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len)) {
 			if (h->nlmsg_type == NLMSG_ERROR || h->nlmsg_type == NLMSG_DONE) {
 				rc = *(int *)NLMSG_DATA(h);
 				if (why_size && h->nlmsg_type == NLMSG_ERROR)
@@ -218,17 +221,19 @@ out:
 int vdpa_family(void)
 {
 	struct attr name = { CTRL_ATTR_FAMILY_NAME, "vdpa", sizeof("vdpa") };
-	char reply[4096] __attribute__((aligned(8))) = { 0 };
-	struct nlmsghdr *h = (void *)reply;
+	union {
+		struct nlmsghdr h;
+		char bytes[4096];
+	} reply = { { 0 } };
 	const struct nlattr *a;
 	int rc;
 
-	rc = genl(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1, 0, &name, 1, reply, sizeof(reply),
+	rc = genl(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1, 0, &name, 1, &reply, sizeof(reply),
 		  NULL, 0);
 	if (rc)
 		return rc;
-	a = find_attr((char *)NLMSG_DATA(h) + GENL_HDRLEN, NLMSG_PAYLOAD(h, GENL_HDRLEN),
-		      CTRL_ATTR_FAMILY_ID);
+	a = find_attr((char *)NLMSG_DATA(&reply.h) + GENL_HDRLEN,
+		      NLMSG_PAYLOAD(&reply.h, GENL_HDRLEN), CTRL_ATTR_FAMILY_ID);
 
 	return a ? *(uint16_t *)((char *)a + NLA_HDRLEN) : -ENOENT;
 }

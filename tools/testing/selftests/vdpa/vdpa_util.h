@@ -198,6 +198,6 @@ double now(void);
 int read_file(const char *path, char *buf, size_t size);
 int write_file(const char *path, const char *text);
 /* A shell command, its output dropped: its exit status. */
-int run(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int run(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
 
 #endif

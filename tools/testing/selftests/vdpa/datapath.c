@@ -756,6 +756,7 @@ TEST_F(hostile, ring_alignment)
 {
 	struct vhost_vring_addr addr = { .index = variant->queue };
 
+	ASSERT_EQ(0, ring_enable(&self->n.q[variant->queue], false));
 	addr.desc_user_addr = DATA_IOVA;
 	addr.avail_user_addr = DATA_IOVA + RING_AVAIL + 1;
 	addr.used_user_addr = DATA_IOVA + RING_USED;

@@ -32,7 +32,7 @@ kgit() { git --git-dir="$git_dir" "$@"; }
 # derive ROOT WORK: makes the commits of ROOT's series on top of the base; prints the last one. WORK is a folder
 # for temporary files. Dates and names are fixed, so that equal input gives equal commits.
 derive() {
-	local root=$1 work=$2 entry file path blob mode list k names=() commit
+	local root=$1 work=$2 entry file path mode list k names=() commit
 	local -A born=() whole=()
 	mapfile -t names < <(entries "$root")
 	rm -rf "$work"
@@ -88,13 +88,13 @@ derive() {
 	for k in "${!names[@]}"; do
 		entry=${names[k]}
 		while read -r path; do
-			[ -n "$(kgit ls-files -- ":(literal)$path")" ] || die "patches/$entry removes $path, which isn't there"
-			kgit update-index --force-remove -- "$path"
-		done < <(trailers Removes < "$work/$entry.message")
+			kgit cat-file -e "$commit:$path" 2> /dev/null || die "patches/$entry removes $path, which isn't there"
+			printf '0 0000000000000000000000000000000000000000\t%s\n' "$path"
+		done < <(trailers Removes < "$work/$entry.message") > "$work/changes"
 		while read -r path; do
-			read -r mode blob _ <<< "${whole[$path]}"
-			kgit update-index --add --cacheinfo "$mode,$blob,$path"
-		done < <(trailers Carries < "$work/$entry.message")
+			printf '%s\t%s\n' "${whole[$path]}" "$path"
+		done < <(trailers Carries < "$work/$entry.message") >> "$work/changes"
+		[ ! -s "$work/changes" ] || kgit update-index --add --index-info < "$work/changes"
 		[ ! -s "$work/$entry.diff" ] ||
 			kgit apply --cached --whitespace=nowarn "$work/$entry.diff" 2> "$work/error" ||
 			die "patches/$entry doesn't apply: $(head -1 "$work/error")"

@@ -1,0 +1,850 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The management interface of vDPA devices: the generic netlink family "vdpa",
+ * which vdpa(8) speaks. It lists management devices and devices, makes devices
+ * out of management devices and deletes them, and shows their configuration.
+ */
+
+#include <linux/ctype.h>
+#include <linux/etherdevice.h>
+#include <linux/module.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <net/genetlink.h>
+#include <uapi/linux/vdpa.h>
+#include <uapi/linux/virtio_net.h>
+
+#include "vdpa_priv.h"
+
+/* Length of a device's name, without the final 0 */
+#define VDPA_NAME_MAX 63
+
+/* How often to read a configuration space that changes meanwhile */
+#define VDPA_CONFIG_TRIES 16
+
+static struct genl_family vdpa_family;
+
+/* The management devices, by index. Changed, and read, under vdpa_lock. */
+static DEFINE_XARRAY_ALLOC(vdpa_mgmtdevs);
+
+/*
+ * The state of a device that belongs together. Multi-byte fields of the
+ * configuration space are as the driver sees them: little-endian, or, for a
+ * legacy driver, the CPU's.
+ */
+struct vdpa_view {
+	u64 features;
+	u64 driver_features;
+	u8 status;
+	bool little_endian;
+	size_t len;			/* bytes of config that are there */
+	union {
+		struct virtio_net_config net;
+		u8 config[sizeof(struct virtio_net_config)];
+	};
+};
+
+/* Does the configuration space in the view reach to the end of the field? */
+#define vdpa_view_has(view, field) \
+	(offsetofend(typeof((view)->net), field) <= (view)->len)
+
+static bool vdpa_mgmtdev_is(const struct vdpa_mgmt_dev *mdev,
+			    const char *bus, const char *name)
+{
+	const struct bus_type *mdev_bus = mdev->device->bus;
+
+	if (strcmp(dev_name(mdev->device), name))
+		return false;
+	if (!mdev_bus || !bus)
+		return !mdev_bus && !bus;
+
+	return !strcmp(mdev_bus->name, bus);
+}
+
+static struct vdpa_mgmt_dev *vdpa_mgmtdev_find(const char *bus,
+					       const char *name)
+{
+	struct vdpa_mgmt_dev *mdev;
+	unsigned long index;
+
+	lockdep_assert_held(&vdpa_lock);
+
+	xa_for_each(&vdpa_mgmtdevs, index, mdev)
+		if (vdpa_mgmtdev_is(mdev, bus, name))
+			return mdev;
+
+	return NULL;
+}
+
+/**
+ * vdpa_mgmtdev_register - offer a management device to users
+ * @mdev: the management device; stays the caller's
+ *
+ * Devices may be made of it before this returns.
+ *
+ * Return: 0, -EINVAL if @mdev is incomplete, -EEXIST if there is one of the
+ * same name, or -ENOMEM.
+ */
+int vdpa_mgmtdev_register(struct vdpa_mgmt_dev *mdev)
+{
+	const struct bus_type *bus;
+	int ret;
+
+	if (!mdev->device || !mdev->ops || !mdev->ops->dev_add ||
+	    !mdev->id_table)
+		return -EINVAL;
+	bus = mdev->device->bus;
+
+	mutex_lock(&vdpa_lock);
+	if (vdpa_mgmtdev_find(bus ? bus->name : NULL, dev_name(mdev->device)))
+		ret = -EEXIST;
+	else
+		ret = xa_alloc(&vdpa_mgmtdevs, &mdev->index, mdev,
+			       xa_limit_31b, GFP_KERNEL);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+EXPORT_SYMBOL_GPL(vdpa_mgmtdev_register);
+
+/**
+ * vdpa_mgmtdev_unregister - take a management device away
+ * @mdev: the management device
+ *
+ * Devices made of it are deleted, in use or not. When it returns, none is left,
+ * and no operation of @mdev is called any more.
+ */
+void vdpa_mgmtdev_unregister(struct vdpa_mgmt_dev *mdev)
+{
+	struct vdpa_device *vdev;
+	unsigned long index;
+
+	mutex_lock(&vdpa_lock);
+	xa_erase(&vdpa_mgmtdevs, mdev->index);
+	xa_for_each(&vdpa_devices, index, vdev)
+		if (vdev->mdev == mdev)
+			vdpa_unregister_device_locked(vdev);
+	mutex_unlock(&vdpa_lock);
+}
+EXPORT_SYMBOL_GPL(vdpa_mgmtdev_unregister);
+
+/* ---- What is sent ---- */
+
+/* Puts the attributes of a device or a management device into a message. */
+typedef int vdpa_put_t(struct sk_buff *msg, void *object);
+
+/* The attributes that name a management device. */
+static int vdpa_put_mgmtdev_name(struct sk_buff *msg, const struct device *dev)
+{
+	if (dev->bus && nla_put_string(msg, VDPA_ATTR_MGMTDEV_BUS_NAME,
+				       dev->bus->name))
+		return -EMSGSIZE;
+
+	return nla_put_string(msg, VDPA_ATTR_MGMTDEV_DEV_NAME, dev_name(dev));
+}
+
+static u64 vdpa_mgmtdev_classes(const struct vdpa_mgmt_dev *mdev)
+{
+	const struct virtio_device_id *id;
+	u64 classes = 0;
+
+	for (id = mdev->id_table; id->device; id++)
+		if (id->device < 64)
+			classes |= BIT_ULL(id->device);
+
+	return classes;
+}
+
+static int vdpa_put_mgmtdev(struct sk_buff *msg, void *object)
+{
+	const struct vdpa_mgmt_dev *mdev = object;
+
+	if (vdpa_put_mgmtdev_name(msg, mdev->device) ||
+	    nla_put_u64_64bit(msg, VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES,
+			      vdpa_mgmtdev_classes(mdev), VDPA_ATTR_PAD) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_MGMTDEV_MAX_VQS,
+			mdev->max_supported_vqs) ||
+	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_SUPPORTED_FEATURES,
+			      mdev->supported_features, VDPA_ATTR_PAD))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_dev(struct sk_buff *msg, void *object)
+{
+	struct vdpa_device *vdev = object;
+	const struct vdpa_config_ops *ops = vdev->config;
+	struct device *parent = vdev->dev.parent;
+
+	/* A parent that brought the device by itself is its own manager. */
+	if (vdev->mdev)
+		parent = vdev->mdev->device;
+	if (parent && vdpa_put_mgmtdev_name(msg, parent))
+		return -EMSGSIZE;
+
+	if (nla_put_string(msg, VDPA_ATTR_DEV_NAME, dev_name(&vdev->dev)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_ID, ops->get_device_id(vdev)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_VENDOR_ID,
+			ops->get_vendor_id(vdev)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_MAX_VQS, vdev->nvqs) ||
+	    nla_put_u16(msg, VDPA_ATTR_DEV_MAX_VQ_SIZE,
+			ops->get_vq_num_max(vdev)) ||
+	    nla_put_u16(msg, VDPA_ATTR_DEV_MIN_VQ_SIZE, 1))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+/*
+ * Look at a device without it noticing: a read of the configuration space by
+ * the driver settles the features if they aren't yet, so this isn't one.
+ */
+static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
+{
+	const struct vdpa_config_ops *ops = vdev->config;
+	int tries = VDPA_CONFIG_TRIES;
+	int ret = 0;
+	u32 gen;
+
+	memset(view, 0, sizeof(*view));
+
+	mutex_lock(&vdev->config_lock);
+	view->features = ops->get_features(vdev);
+	view->driver_features = ops->get_driver_features(vdev);
+	view->status = ops->get_status(vdev);
+	view->little_endian = virtio_legacy_is_little_endian() ||
+		view->driver_features & BIT_ULL(VIRTIO_F_VERSION_1);
+
+	if (ops->get_device_id(vdev) != VIRTIO_ID_NET)
+		goto out;
+
+	/* The lock keeps drivers out; the device changes things as well. */
+	view->len = min(ops->get_config_size(vdev), sizeof(view->config));
+	do {
+		gen = ops->get_generation ? ops->get_generation(vdev) : 0;
+		ops->get_config(vdev, 0, view->config, view->len);
+		if (!ops->get_generation || ops->get_generation(vdev) == gen)
+			goto out;
+	} while (--tries);
+	ret = -EBUSY;
+out:
+	mutex_unlock(&vdev->config_lock);
+
+	return ret;
+}
+
+static u16 vdpa_view_u16(const struct vdpa_view *view, __virtio16 val)
+{
+	return __virtio16_to_cpu(view->little_endian, val);
+}
+
+/* Fields of a network device, each if the device says that it is there. */
+static int vdpa_put_net_config(struct sk_buff *msg,
+			       const struct vdpa_view *view)
+{
+	const struct virtio_net_config *net = &view->net;
+	u16 pairs = 1;
+
+	if (view->features & BIT_ULL(VIRTIO_NET_F_MAC) &&
+	    vdpa_view_has(view, mac) &&
+	    nla_put(msg, VDPA_ATTR_DEV_NET_CFG_MACADDR, ETH_ALEN, net->mac))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_NET_F_STATUS) &&
+	    vdpa_view_has(view, status) &&
+	    nla_put_u16(msg, VDPA_ATTR_DEV_NET_STATUS,
+			vdpa_view_u16(view, net->status)))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_NET_F_MQ) &&
+	    vdpa_view_has(view, max_virtqueue_pairs))
+		pairs = vdpa_view_u16(view, net->max_virtqueue_pairs);
+	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_NET_F_MTU) &&
+	    vdpa_view_has(view, mtu) &&
+	    nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MTU,
+			vdpa_view_u16(view, net->mtu)))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_config(struct sk_buff *msg, void *object)
+{
+	struct vdpa_device *vdev = object;
+	u32 device_id = vdev->config->get_device_id(vdev);
+	struct vdpa_view view;
+	int ret;
+
+	ret = vdpa_view_take(vdev, &view);
+	if (ret)
+		return ret;
+
+	if (nla_put_string(msg, VDPA_ATTR_DEV_NAME, dev_name(&vdev->dev)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_ID, device_id) ||
+	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_FEATURES, view.features,
+			      VDPA_ATTR_PAD))
+		return -EMSGSIZE;
+
+	if (view.status & VIRTIO_CONFIG_S_FEATURES_OK &&
+	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_NEGOTIATED_FEATURES,
+			      view.driver_features, VDPA_ATTR_PAD))
+		return -EMSGSIZE;
+
+	if (device_id == VIRTIO_ID_NET)
+		return vdpa_put_net_config(msg, &view);
+
+	return 0;
+}
+
+static int vdpa_put_msg(struct sk_buff *msg, u32 portid, u32 seq, int flags,
+			u8 cmd, vdpa_put_t *put, void *object)
+{
+	void *hdr;
+	int ret;
+
+	hdr = genlmsg_put(msg, portid, seq, &vdpa_family, flags, cmd);
+	if (!hdr)
+		return -EMSGSIZE;
+
+	ret = put(msg, object);
+	if (ret) {
+		genlmsg_cancel(msg, hdr);
+		return ret;
+	}
+	genlmsg_end(msg, hdr);
+
+	return 0;
+}
+
+/* Answer a request about one object. */
+static int vdpa_reply(struct genl_info *info, u8 cmd, vdpa_put_t *put,
+		      void *object)
+{
+	struct sk_buff *msg;
+	int ret;
+
+	msg = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+
+	ret = vdpa_put_msg(msg, info->snd_portid, info->snd_seq, 0, cmd, put,
+			   object);
+	if (ret) {
+		nlmsg_free(msg);
+		if (ret == -EBUSY)
+			NL_SET_ERR_MSG(info->extack,
+				       "The configuration keeps changing");
+		return ret;
+	}
+
+	return genlmsg_reply(msg, info);
+}
+
+/*
+ * Put as many objects into a message as fit. The next call goes on after the
+ * last one, by index, so it misses none if some come or go in between.
+ */
+static int vdpa_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
+		     struct xarray *objects, vdpa_put_t *put)
+{
+	unsigned long index;
+	void *object;
+	int ret = 0;
+
+	mutex_lock(&vdpa_lock);
+	xa_for_each_start(objects, index, object, cb->args[0]) {
+		ret = vdpa_put_msg(msg, NETLINK_CB(cb->skb).portid,
+				   cb->nlh->nlmsg_seq, NLM_F_MULTI, cmd, put,
+				   object);
+		if (ret == -EMSGSIZE)
+			break;
+		/* One that can't be shown doesn't hide the others. */
+		ret = 0;
+		cb->args[0] = index + 1;
+	}
+	mutex_unlock(&vdpa_lock);
+
+	return msg->len ?: ret;
+}
+
+/* ---- What is asked for ---- */
+
+/* The management device that a request names. */
+static struct vdpa_mgmt_dev *vdpa_mgmtdev_get(struct genl_info *info)
+{
+	struct nlattr *bus = info->attrs[VDPA_ATTR_MGMTDEV_BUS_NAME];
+	struct nlattr *name = info->attrs[VDPA_ATTR_MGMTDEV_DEV_NAME];
+	struct vdpa_mgmt_dev *mdev;
+
+	if (!name) {
+		NL_SET_ERR_MSG(info->extack, "No management device named");
+		return ERR_PTR(-EINVAL);
+	}
+
+	mdev = vdpa_mgmtdev_find(bus ? nla_data(bus) : NULL, nla_data(name));
+	if (!mdev) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "No such management device");
+		return ERR_PTR(-ENODEV);
+	}
+
+	return mdev;
+}
+
+/* The device that a request names. */
+static struct vdpa_device *vdpa_dev_get(struct genl_info *info)
+{
+	struct nlattr *name = info->attrs[VDPA_ATTR_DEV_NAME];
+	struct vdpa_device *vdev;
+
+	if (!name) {
+		NL_SET_ERR_MSG(info->extack, "No device named");
+		return ERR_PTR(-EINVAL);
+	}
+
+	vdev = vdpa_find_device(nla_data(name));
+	if (!vdev) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name, "No such device");
+		return ERR_PTR(-ENODEV);
+	}
+
+	return vdev;
+}
+
+static int vdpa_cmd_mgmtdev_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct vdpa_mgmt_dev *mdev;
+	int ret;
+
+	mutex_lock(&vdpa_lock);
+	mdev = vdpa_mgmtdev_get(info);
+	if (IS_ERR(mdev))
+		ret = PTR_ERR(mdev);
+	else
+		ret = vdpa_reply(info, VDPA_CMD_MGMTDEV_NEW,
+				 vdpa_put_mgmtdev, mdev);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+
+static int vdpa_cmd_mgmtdev_dump(struct sk_buff *msg,
+				 struct netlink_callback *cb)
+{
+	return vdpa_dump(msg, cb, VDPA_CMD_MGMTDEV_NEW, &vdpa_mgmtdevs,
+			 vdpa_put_mgmtdev);
+}
+
+/* The name becomes a directory in sysfs and goes into events and logs. */
+static int vdpa_check_name(const struct nlattr *attr,
+			   struct netlink_ext_ack *extack)
+{
+	const char *name, *c;
+
+	if (!attr) {
+		NL_SET_ERR_MSG(extack, "A device needs a name");
+		return -EINVAL;
+	}
+
+	name = nla_data(attr);
+	if (!*name) {
+		NL_SET_ERR_MSG_ATTR(extack, attr, "The name is empty");
+		return -EINVAL;
+	}
+	if (strlen(name) > VDPA_NAME_MAX) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The name is longer than 63 characters");
+		return -EINVAL;
+	}
+	if (!strcmp(name, ".") || !strcmp(name, "..")) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The name can't be . or ..");
+		return -EINVAL;
+	}
+	for (c = name; *c; c++) {
+		if (isascii(*c) && isgraph(*c) && *c != '/')
+			continue;
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "Only visible ASCII characters without / can be in a name");
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int vdpa_get_features(const struct vdpa_mgmt_dev *mdev,
+			     const struct nlattr *attr,
+			     struct vdpa_dev_set_config *config,
+			     struct netlink_ext_ack *extack)
+{
+	if (!(mdev->config_attr_mask & BIT_ULL(VDPA_ATTR_DEV_FEATURES))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device doesn't take device_features");
+		return -EOPNOTSUPP;
+	}
+
+	config->device_features = nla_get_u64(attr);
+	config->mask |= BIT_ULL(VDPA_ATTR_DEV_FEATURES);
+
+	if (config->device_features & ~mdev->supported_features) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device doesn't support all of device_features");
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int vdpa_get_mac(const struct vdpa_mgmt_dev *mdev, u64 features,
+			const struct nlattr *attr,
+			struct vdpa_dev_set_config *config,
+			struct netlink_ext_ack *extack)
+{
+	if (!(mdev->config_attr_mask &
+	      BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device doesn't take mac");
+		return -EOPNOTSUPP;
+	}
+	if (!(features & BIT_ULL(VIRTIO_NET_F_MAC))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "mac needs the feature VIRTIO_NET_F_MAC");
+		return -EINVAL;
+	}
+
+	memcpy(config->net.mac, nla_data(attr), ETH_ALEN);
+	config->mask |= BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR);
+
+	if (!is_valid_ether_addr(config->net.mac)) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "mac has to be a unicast address and not zero");
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int vdpa_get_mtu(const struct vdpa_mgmt_dev *mdev, u64 features,
+			const struct nlattr *attr,
+			struct vdpa_dev_set_config *config,
+			struct netlink_ext_ack *extack)
+{
+	if (!(mdev->config_attr_mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device doesn't take mtu");
+		return -EOPNOTSUPP;
+	}
+	if (!(features & BIT_ULL(VIRTIO_NET_F_MTU))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "mtu needs the feature VIRTIO_NET_F_MTU");
+		return -EINVAL;
+	}
+
+	config->net.mtu = nla_get_u16(attr);
+	config->mask |= BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU);
+
+	if (config->net.mtu < ETH_MIN_MTU) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "mtu has to be at least 68");
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int vdpa_get_max_vqp(const struct vdpa_mgmt_dev *mdev, u64 features,
+			    const struct nlattr *attr,
+			    struct vdpa_dev_set_config *config,
+			    struct netlink_ext_ack *extack)
+{
+	u16 pairs = nla_get_u16(attr);
+
+	if (!(vdpa_mgmtdev_classes(mdev) & BIT_ULL(VIRTIO_ID_NET))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device doesn't take max_vqp");
+		return -EOPNOTSUPP;
+	}
+	if (!pairs) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "max_vqp has to be at least 1");
+		return -EINVAL;
+	}
+	/* One pair is what a network device has if nobody says more. */
+	if (!(mdev->config_attr_mask &
+	      BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MAX_VQP))) {
+		if (pairs == 1)
+			return 0;
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "The management device supports no max_vqp other than 1");
+		return -EOPNOTSUPP;
+	}
+	if (pairs > 1 && !(features & BIT_ULL(VIRTIO_NET_F_MQ))) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "max_vqp needs the feature VIRTIO_NET_F_MQ");
+		return -EINVAL;
+	}
+
+	config->net.max_vq_pairs = pairs;
+	config->mask |= BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MAX_VQP);
+
+	return 0;
+}
+
+/* What the user asks of a new device, checked against what can be had. */
+static int vdpa_get_set_config(const struct vdpa_mgmt_dev *mdev,
+			       struct genl_info *info,
+			       struct vdpa_dev_set_config *config)
+{
+	u64 features = mdev->supported_features;
+	struct nlattr *attr;
+	int ret;
+
+	attr = info->attrs[VDPA_ATTR_DEV_FEATURES];
+	if (attr) {
+		ret = vdpa_get_features(mdev, attr, config, info->extack);
+		if (ret)
+			return ret;
+		features = config->device_features;
+	}
+
+	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MACADDR];
+	if (attr) {
+		ret = vdpa_get_mac(mdev, features, attr, config, info->extack);
+		if (ret)
+			return ret;
+	}
+
+	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MTU];
+	if (attr) {
+		ret = vdpa_get_mtu(mdev, features, attr, config, info->extack);
+		if (ret)
+			return ret;
+	}
+
+	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MAX_VQP];
+	if (attr) {
+		ret = vdpa_get_max_vqp(mdev, features, attr, config,
+				       info->extack);
+		if (ret)
+			return ret;
+	}
+
+	return 0;
+}
+
+static int vdpa_dev_new(struct genl_info *info)
+{
+	struct nlattr *name = info->attrs[VDPA_ATTR_DEV_NAME];
+	struct vdpa_dev_set_config config = {};
+	struct vdpa_mgmt_dev *mdev;
+	struct vdpa_device *vdev;
+	int ret;
+
+	mdev = vdpa_mgmtdev_get(info);
+	if (IS_ERR(mdev))
+		return PTR_ERR(mdev);
+
+	ret = vdpa_get_set_config(mdev, info, &config);
+	if (ret)
+		return ret;
+
+	if (vdpa_find_device(nla_data(name))) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "There is a device of that name");
+		return -EEXIST;
+	}
+
+	vdev = mdev->ops->dev_add(mdev, nla_data(name), &config, info->extack);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
+
+	vdev->mdev = mdev;
+	ret = vdpa_register_device_locked(vdev);
+	if (ret) {
+		if (ret == -EEXIST)
+			NL_SET_ERR_MSG_ATTR(info->extack, name,
+					    "The name is taken in sysfs");
+		put_device(&vdev->dev);
+	}
+
+	return ret;
+}
+
+static int vdpa_cmd_dev_new(struct sk_buff *skb, struct genl_info *info)
+{
+	int ret;
+
+	ret = vdpa_check_name(info->attrs[VDPA_ATTR_DEV_NAME], info->extack);
+	if (ret)
+		return ret;
+
+	mutex_lock(&vdpa_lock);
+	ret = vdpa_dev_new(info);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+
+static int vdpa_dev_del(struct genl_info *info)
+{
+	struct vdpa_device *vdev;
+
+	vdev = vdpa_dev_get(info);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
+
+	if (!vdev->mdev) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    info->attrs[VDPA_ATTR_DEV_NAME],
+				    "Only a device that was added can be deleted");
+		return -EINVAL;
+	}
+
+	vdpa_unregister_device_locked(vdev);
+
+	return 0;
+}
+
+static int vdpa_cmd_dev_del(struct sk_buff *skb, struct genl_info *info)
+{
+	int ret;
+
+	mutex_lock(&vdpa_lock);
+	ret = vdpa_dev_del(info);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+
+static int vdpa_show(struct genl_info *info, u8 cmd, vdpa_put_t *put)
+{
+	struct vdpa_device *vdev;
+	int ret;
+
+	mutex_lock(&vdpa_lock);
+	vdev = vdpa_dev_get(info);
+	if (IS_ERR(vdev))
+		ret = PTR_ERR(vdev);
+	else
+		ret = vdpa_reply(info, cmd, put, vdev);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+
+static int vdpa_cmd_dev_get(struct sk_buff *skb, struct genl_info *info)
+{
+	return vdpa_show(info, VDPA_CMD_DEV_NEW, vdpa_put_dev);
+}
+
+static int vdpa_cmd_dev_dump(struct sk_buff *msg, struct netlink_callback *cb)
+{
+	return vdpa_dump(msg, cb, VDPA_CMD_DEV_NEW, &vdpa_devices,
+			 vdpa_put_dev);
+}
+
+static int vdpa_cmd_config_get(struct sk_buff *skb, struct genl_info *info)
+{
+	return vdpa_show(info, VDPA_CMD_DEV_CONFIG_GET,
+			 vdpa_put_config);
+}
+
+static int vdpa_cmd_config_dump(struct sk_buff *msg,
+				struct netlink_callback *cb)
+{
+	return vdpa_dump(msg, cb, VDPA_CMD_DEV_CONFIG_GET, &vdpa_devices,
+			 vdpa_put_config);
+}
+
+/* A policy for each command, so that none takes what it doesn't look at. */
+
+static const struct nla_policy vdpa_mgmtdev_policy[] = {
+	[VDPA_ATTR_MGMTDEV_BUS_NAME]	= { .type = NLA_NUL_STRING },
+	[VDPA_ATTR_MGMTDEV_DEV_NAME]	= { .type = NLA_NUL_STRING },
+};
+
+static const struct nla_policy vdpa_new_policy[] = {
+	[VDPA_ATTR_MGMTDEV_BUS_NAME]	= { .type = NLA_NUL_STRING },
+	[VDPA_ATTR_MGMTDEV_DEV_NAME]	= { .type = NLA_NUL_STRING },
+	[VDPA_ATTR_DEV_NAME]		= { .type = NLA_NUL_STRING },
+	[VDPA_ATTR_DEV_NET_CFG_MACADDR]	= NLA_POLICY_ETH_ADDR,
+	[VDPA_ATTR_DEV_NET_CFG_MAX_VQP]	= { .type = NLA_U16 },
+	[VDPA_ATTR_DEV_NET_CFG_MTU]	= { .type = NLA_U16 },
+	[VDPA_ATTR_DEV_FEATURES]	= { .type = NLA_U64 },
+};
+
+static const struct nla_policy vdpa_dev_policy[] = {
+	[VDPA_ATTR_DEV_NAME]		= { .type = NLA_NUL_STRING },
+};
+
+static const struct genl_ops vdpa_ops[] = {
+	{
+		.cmd = VDPA_CMD_MGMTDEV_GET,
+		.policy = vdpa_mgmtdev_policy,
+		.maxattr = ARRAY_SIZE(vdpa_mgmtdev_policy) - 1,
+		.doit = vdpa_cmd_mgmtdev_get,
+		.dumpit = vdpa_cmd_mgmtdev_dump,
+	},
+	{
+		.cmd = VDPA_CMD_DEV_NEW,
+		.policy = vdpa_new_policy,
+		.maxattr = ARRAY_SIZE(vdpa_new_policy) - 1,
+		.doit = vdpa_cmd_dev_new,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = VDPA_CMD_DEV_DEL,
+		.policy = vdpa_dev_policy,
+		.maxattr = ARRAY_SIZE(vdpa_dev_policy) - 1,
+		.doit = vdpa_cmd_dev_del,
+		.flags = GENL_ADMIN_PERM,
+	},
+	{
+		.cmd = VDPA_CMD_DEV_GET,
+		.policy = vdpa_dev_policy,
+		.maxattr = ARRAY_SIZE(vdpa_dev_policy) - 1,
+		.doit = vdpa_cmd_dev_get,
+		.dumpit = vdpa_cmd_dev_dump,
+	},
+	{
+		.cmd = VDPA_CMD_DEV_CONFIG_GET,
+		.policy = vdpa_dev_policy,
+		.maxattr = ARRAY_SIZE(vdpa_dev_policy) - 1,
+		.doit = vdpa_cmd_config_get,
+		.dumpit = vdpa_cmd_config_dump,
+	},
+};
+
+static struct genl_family vdpa_family __ro_after_init = {
+	.name = VDPA_GENL_NAME,
+	.version = VDPA_GENL_VERSION,
+	.module = THIS_MODULE,
+	.ops = vdpa_ops,
+	.n_ops = ARRAY_SIZE(vdpa_ops),
+	/* vdpa_lock is held for as long as a driver takes to probe. */
+	.parallel_ops = true,
+};
+
+MODULE_ALIAS_GENL_FAMILY(VDPA_GENL_NAME);
+
+/**
+ * vdpa_mgmt_init - start to answer requests
+ *
+ * Return: 0 or the error of generic netlink.
+ */
+int __init vdpa_mgmt_init(void)
+{
+	return genl_register_family(&vdpa_family);
+}
+
+/**
+ * vdpa_mgmt_exit - answer no more requests
+ */
+void vdpa_mgmt_exit(void)
+{
+	genl_unregister_family(&vdpa_family);
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The vDPA device simulator: the device, its thread, and the operations of a
+ * vDPA device on it as a whole.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/device.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/netlink.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <uapi/linux/vdpa.h>
+
+#include "sim.h"
+
+#define VDPASIM_QUEUE_ALIGN PAGE_SIZE
+#define VDPASIM_VENDOR_ID 0
+
+static bool batch_mapping;
+module_param(batch_mapping, bool, 0444);
+MODULE_PARM_DESC(batch_mapping,
+		 "Take the mappings as a whole table instead of one by one (default: N)");
+
+static unsigned int num_as;
+module_param(num_as, uint, 0444);
+MODULE_PARM_DESC(num_as,
+		 "Give devices this many address spaces, up to 8, and put each virtqueue into a group of its own (default: 0, what suits the device)");
+
+static void vdpasim_work(struct kthread_work *work)
+{
+	struct vdpasim *sim = container_of(work, struct vdpasim, work);
+	unsigned long vqs;
+
+	mutex_lock(&sim->lock);
+	vqs = xchg(&sim->kicks, 0);
+	if ((sim->status & VIRTIO_CONFIG_S_DRIVER_OK) && !sim->suspended)
+		vqs = sim->class->work(sim, vqs);
+	else
+		vqs = 0;
+	mutex_unlock(&sim->lock);
+
+	/* The others' turn: whoever wants the lock, or the CPU. */
+	if (vqs) {
+		unsigned int idx;
+
+		for_each_set_bit(idx, &vqs, sim->class->nvqs)
+			set_bit(idx, &sim->kicks);
+		kthread_queue_work(sim->worker, work);
+	}
+}
+
+/**
+ * vdpasim_kick_all - look at all virtqueues, kicked or not
+ * @sim: the device
+ */
+void vdpasim_kick_all(struct vdpasim *sim)
+{
+	xchg(&sim->kicks, GENMASK(sim->class->nvqs - 1, 0));
+	kthread_queue_work(sim->worker, &sim->work);
+}
+
+static void vdpasim_reset(struct vdpasim *sim)
+{
+	unsigned int i;
+
+	for (i = 0; i < sim->class->nvqs; i++)
+		vdpasim_vq_reset(&sim->vqs[i]);
+
+	vdpasim_iommu_reset(sim);
+	sim->class->reset(sim);
+
+	sim->status = 0;
+	sim->suspended = false;
+	sim->features = 0;
+	sim->generation++;
+}
+
+static u32 vdpasim_get_vq_align(struct vdpa_device *vdpa)
+{
+	return VDPASIM_QUEUE_ALIGN;
+}
+
+static u64 vdpasim_get_features(struct vdpa_device *vdpa)
+{
+	return vdpa_to_sim(vdpa)->device_features;
+}
+
+static int vdpasim_set_features(struct vdpa_device *vdpa, u64 features)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	/* DMA mapping must be done by driver */
+	if (!(features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM)))
+		return -EINVAL;
+
+	mutex_lock(&sim->lock);
+	sim->features = features & sim->device_features;
+	mutex_unlock(&sim->lock);
+
+	return 0;
+}
+
+static u64 vdpasim_get_driver_features(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	u64 features;
+
+	mutex_lock(&sim->lock);
+	features = sim->features;
+	mutex_unlock(&sim->lock);
+
+	return features;
+}
+
+static void vdpasim_set_config_cb(struct vdpa_device *vdpa,
+				  struct vdpa_callback *cb)
+{
+	/* The configuration never changes by itself */
+}
+
+static u16 vdpasim_get_vq_num_max(struct vdpa_device *vdpa)
+{
+	return VDPASIM_QUEUE_MAX;
+}
+
+static u32 vdpasim_get_device_id(struct vdpa_device *vdpa)
+{
+	return vdpa_to_sim(vdpa)->class->device_id;
+}
+
+static u32 vdpasim_get_vendor_id(struct vdpa_device *vdpa)
+{
+	return VDPASIM_VENDOR_ID;
+}
+
+static u8 vdpasim_get_status(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	u8 status;
+
+	mutex_lock(&sim->lock);
+	status = sim->status;
+	mutex_unlock(&sim->lock);
+
+	return status;
+}
+
+static void vdpasim_set_status(struct vdpa_device *vdpa, u8 status)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	mutex_lock(&sim->lock);
+	if (!status) {
+		vdpasim_reset(sim);
+	} else {
+		sim->status = status;
+		/* There may have been kicks that were too early. */
+		if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+			vdpasim_kick_all(sim);
+	}
+	mutex_unlock(&sim->lock);
+}
+
+static int vdpasim_suspend(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	/* No buffer is half done between two rounds of work. */
+	mutex_lock(&sim->lock);
+	sim->suspended = true;
+	mutex_unlock(&sim->lock);
+
+	return 0;
+}
+
+static size_t vdpasim_get_config_size(struct vdpa_device *vdpa)
+{
+	return vdpa_to_sim(vdpa)->class->config_size;
+}
+
+static void vdpasim_get_config(struct vdpa_device *vdpa, unsigned int offset,
+			       void *buf, unsigned int len)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	size_t size = sim->class->config_size;
+
+	if (offset > size || len > size - offset)
+		return;
+
+	mutex_lock(&sim->lock);
+	sim->class->get_config(sim, sim->config);
+	memcpy(buf, sim->config + offset, len);
+	mutex_unlock(&sim->lock);
+}
+
+static void vdpasim_set_config(struct vdpa_device *vdpa, unsigned int offset,
+			       const void *buf, unsigned int len)
+{
+	/* Nothing in the configuration is for the driver to write */
+}
+
+static u32 vdpasim_get_generation(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	u32 generation;
+
+	mutex_lock(&sim->lock);
+	generation = sim->generation;
+	mutex_unlock(&sim->lock);
+
+	return generation;
+}
+
+static struct vdpa_iova_range vdpasim_get_iova_range(struct vdpa_device *vdpa)
+{
+	struct vdpa_iova_range range = {
+		.first = 0,
+		.last = U64_MAX,
+	};
+
+	return range;
+}
+
+static void vdpasim_free(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	if (sim->worker) {
+		/* It may be queued by itself */
+		kthread_cancel_work_sync(&sim->work);
+		kthread_destroy_worker(sim->worker);
+	}
+	sim->class->free(sim);
+	vdpasim_iommu_free(sim);
+	kfree(sim->kvecs);
+	kfree(sim->vqs);
+	kfree(sim->config);
+	mutex_destroy(&sim->lock);
+}
+
+static const struct vdpa_config_ops vdpasim_ops = {
+	.set_vq_address		= vdpasim_set_vq_address,
+	.set_vq_num		= vdpasim_set_vq_num,
+	.kick_vq		= vdpasim_kick_vq,
+	.set_vq_cb		= vdpasim_set_vq_cb,
+	.set_vq_ready		= vdpasim_set_vq_ready,
+	.get_vq_ready		= vdpasim_get_vq_ready,
+	.set_vq_state		= vdpasim_set_vq_state,
+	.get_vq_state		= vdpasim_get_vq_state,
+	.get_vq_align		= vdpasim_get_vq_align,
+	.get_features		= vdpasim_get_features,
+	.set_features		= vdpasim_set_features,
+	.get_driver_features	= vdpasim_get_driver_features,
+	.set_config_cb		= vdpasim_set_config_cb,
+	.get_vq_num_max		= vdpasim_get_vq_num_max,
+	.get_vq_group		= vdpasim_get_vq_group,
+	.get_device_id		= vdpasim_get_device_id,
+	.get_vendor_id		= vdpasim_get_vendor_id,
+	.get_status		= vdpasim_get_status,
+	.set_status		= vdpasim_set_status,
+	.suspend		= vdpasim_suspend,
+	.get_config_size	= vdpasim_get_config_size,
+	.get_config		= vdpasim_get_config,
+	.set_config		= vdpasim_set_config,
+	.get_generation		= vdpasim_get_generation,
+	.get_iova_range		= vdpasim_get_iova_range,
+	.set_group_asid		= vdpasim_set_group_asid,
+	.dma_map		= vdpasim_dma_map,
+	.dma_unmap		= vdpasim_dma_unmap,
+	.free			= vdpasim_free,
+};
+
+/* The same with set_map, for batch_mapping */
+static struct vdpa_config_ops vdpasim_batch_ops __ro_after_init;
+
+/**
+ * vdpasim_create - make a device, for a management device's dev_add
+ * @class: what kind of device
+ * @mdev: the management device that it is made of
+ * @name: its name
+ * @config: what the user wants of it
+ * @extack: where to say what is wrong
+ *
+ * Return: the device, ready to be registered, or an ERR_PTR().
+ */
+struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
+				   struct vdpa_mgmt_dev *mdev, const char *name,
+				   const struct vdpa_dev_set_config *config,
+				   struct netlink_ext_ack *extack)
+{
+	u64 features = class->features;
+	struct vdpa_device *vdpa;
+	struct vdpasim *sim;
+	struct device *dev;
+	unsigned int i;
+	int ret;
+
+	if (config->mask & BIT_ULL(VDPA_ATTR_DEV_FEATURES))
+		features = config->device_features;
+	if (!(features & BIT_ULL(VIRTIO_F_ACCESS_PLATFORM))) {
+		NL_SET_ERR_MSG_MOD(extack,
+				   "VIRTIO_F_ACCESS_PLATFORM is needed: the simulator has an IOMMU");
+		return ERR_PTR(-EINVAL);
+	}
+
+	vdpa = __vdpa_alloc_device(mdev->device, batch_mapping ?
+				   &vdpasim_batch_ops : &vdpasim_ops,
+				   class->nvqs,
+				   num_as ? class->nvqs : class->ngroups,
+				   num_as ?: class->nas, name, class->size);
+	if (IS_ERR(vdpa))
+		return vdpa;
+
+	/* From here on, vdpasim_free() cleans up. */
+	sim = vdpa_to_sim(vdpa);
+	sim->class = class;
+	sim->device_features = features;
+	sim->vq_groups = num_as;
+	mutex_init(&sim->lock);
+	kthread_init_work(&sim->work, vdpasim_work);
+
+	ret = vdpasim_iommu_init(sim);
+	if (ret)
+		goto err;
+
+	ret = -ENOMEM;
+	sim->config = kzalloc(class->config_size, GFP_KERNEL);
+	sim->vqs = kcalloc(class->nvqs, sizeof(*sim->vqs), GFP_KERNEL);
+	sim->kvecs = kcalloc(2 * VDPASIM_QUEUE_MAX, sizeof(*sim->kvecs),
+			     GFP_KERNEL);
+	if (!sim->config || !sim->vqs || !sim->kvecs)
+		goto err;
+
+	vringh_kiov_init(&sim->riov, sim->kvecs, VDPASIM_QUEUE_MAX);
+	vringh_kiov_init(&sim->wiov, sim->kvecs + VDPASIM_QUEUE_MAX,
+			 VDPASIM_QUEUE_MAX);
+	for (i = 0; i < class->nvqs; i++)
+		vdpasim_vq_init(sim, &sim->vqs[i]);
+
+	dev = &vdpa->dev;
+	dev->dma_mask = &dev->coherent_dma_mask;
+	ret = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	if (ret)
+		goto err;
+	set_dma_ops(dev, &vdpasim_dma_ops);
+	vdpa->dma_dev = dev;
+
+	ret = class->init(sim, config);
+	if (ret)
+		goto err;
+
+	sim->worker = kthread_create_worker(0, "%s", name);
+	if (IS_ERR(sim->worker)) {
+		ret = PTR_ERR(sim->worker);
+		sim->worker = NULL;
+		goto err;
+	}
+
+	return vdpa;
+
+err:
+	put_device(&vdpa->dev);
+	return ERR_PTR(ret);
+}
+EXPORT_SYMBOL_GPL(vdpasim_create);
+
+static int __init vdpasim_init(void)
+{
+	if (num_as > VDPASIM_AS_MAX) {
+		pr_err("num_as can't be more than %u\n", VDPASIM_AS_MAX);
+		return -EINVAL;
+	}
+
+	vdpasim_batch_ops = vdpasim_ops;
+	vdpasim_batch_ops.dma_map = NULL;
+	vdpasim_batch_ops.dma_unmap = NULL;
+	vdpasim_batch_ops.set_map = vdpasim_set_map;
+
+	return 0;
+}
+module_init(vdpasim_init);
+
+static void __exit vdpasim_exit(void)
+{
+}
+module_exit(vdpasim_exit);
+
+MODULE_LICENSE("GPL v2");
+MODULE_DESCRIPTION("vDPA device simulator core");

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The vDPA device simulator: its IOMMU.  The mappings are made by vhost-vdpa,
+ * through the operations of a vDPA device, or by a driver of this kernel,
+ * through the DMA API.  They are in one of several address spaces; which one a
+ * virtqueue uses is chosen for the group that it is in.
+ */
+#include <linux/gfp.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+
+#include "sim.h"
+
+/* Mappings that are removed before others get a chance to take the lock. */
+#define VDPASIM_UNMAP_BATCH 128
+
+/**
+ * vdpasim_iommu_init - set up the IOMMU of a new device, with nothing mapped
+ * @sim: the device
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vdpasim_iommu_init(struct vdpasim *sim)
+{
+	unsigned int i;
+
+	spin_lock_init(&sim->iommu_lock);
+
+	sim->group_asid = kcalloc(sim->vdpa.ngroups, sizeof(*sim->group_asid),
+				  GFP_KERNEL);
+	if (!sim->group_asid)
+		return -ENOMEM;
+
+	for (i = 0; i < sim->vdpa.nas; i++) {
+		sim->as[i] = vhost_iotlb_alloc(0, 0);
+		if (!sim->as[i])
+			return -ENOMEM;
+	}
+
+	return 0;
+}
+
+/**
+ * vdpasim_iommu_free - free what vdpasim_iommu_init() set up
+ * @sim: the device; nobody uses it any more
+ */
+void vdpasim_iommu_free(struct vdpasim *sim)
+{
+	unsigned int i;
+
+	for (i = 0; i < VDPASIM_AS_MAX; i++)
+		vhost_iotlb_free(sim->as[i]);
+	kfree(sim->group_asid);
+}
+
+static void vdpasim_iommu_unmap(struct vdpasim *sim, unsigned int asid,
+				u64 start, u64 last)
+{
+	struct vhost_iotlb_map *map;
+	unsigned long flags;
+	unsigned int n;
+
+	do {
+		spin_lock_irqsave(&sim->iommu_lock, flags);
+		for (n = 0; n < VDPASIM_UNMAP_BATCH; n++) {
+			map = vhost_iotlb_itree_first(sim->as[asid], start,
+						      last);
+			if (!map)
+				break;
+			vhost_iotlb_map_free(sim->as[asid], map);
+		}
+		spin_unlock_irqrestore(&sim->iommu_lock, flags);
+		cond_resched();
+	} while (map);
+}
+
+/* Let the virtqueues use what their groups are bound to. */
+static void vdpasim_iommu_switch(struct vdpasim *sim)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&sim->iommu_lock);
+
+	for (i = 0; i < sim->class->nvqs; i++) {
+		u32 group = vdpasim_get_vq_group(&sim->vdpa, i);
+
+		vringh_set_iotlb(&sim->vqs[i].vring,
+				 sim->as[sim->group_asid[group]]);
+	}
+}
+
+/**
+ * vdpasim_iommu_reset - bind all groups to ASID 0
+ * @sim: the device
+ *
+ * The mappings aren't the driver's, and stay.
+ */
+void vdpasim_iommu_reset(struct vdpasim *sim)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	for (i = 0; i < sim->vdpa.ngroups; i++)
+		sim->group_asid[i] = 0;
+	vdpasim_iommu_switch(sim);
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+}
+
+/* What follows, down to the DMA API, is described with struct vdpa_config_ops. */
+
+u32 vdpasim_get_vq_group(struct vdpa_device *vdpa, u16 idx)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	if (sim->vq_groups)
+		return idx;
+
+	return sim->class->get_vq_group ?
+		sim->class->get_vq_group(sim, idx) : 0;
+}
+
+int vdpasim_set_group_asid(struct vdpa_device *vdpa, unsigned int group,
+			   unsigned int asid)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	unsigned long flags;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	sim->group_asid[group] = asid;
+	vdpasim_iommu_switch(sim);
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	return 0;
+}
+
+/* A mapping that isn't in an IOTLB yet. */
+static struct vhost_iotlb_map *vdpasim_alloc_map(u64 start, u64 last, u64 addr,
+						 u32 perm)
+{
+	struct vhost_iotlb_map *map;
+
+	map = kmalloc(sizeof(*map), GFP_KERNEL);
+	if (!map)
+		return NULL;
+
+	map->start = start;
+	map->last = last;
+	map->size = last - start + 1;
+	map->addr = addr;
+	map->perm = perm;
+	map->flags = 0;
+
+	return map;
+}
+
+int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid,
+		    struct vhost_iotlb *iotlb)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	struct vhost_iotlb_map *map, *copy;
+	struct vhost_iotlb *new;
+	unsigned long flags;
+
+	/* What there is stays in place until what replaces it is complete. */
+	new = vhost_iotlb_alloc(0, 0);
+	if (!new)
+		return -ENOMEM;
+
+	for (map = vhost_iotlb_itree_first(iotlb, 0, U64_MAX); map;
+	     map = vhost_iotlb_itree_next(map, 0, U64_MAX)) {
+		copy = vdpasim_alloc_map(map->start, map->last, map->addr,
+					 map->perm);
+		if (!copy) {
+			vhost_iotlb_free(new);
+			return -ENOMEM;
+		}
+		vhost_iotlb_map_link(new, copy);
+		cond_resched();
+	}
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	swap(sim->as[asid], new);
+	vdpasim_iommu_switch(sim);
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	vhost_iotlb_free(new);
+
+	return 0;
+}
+
+int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
+		    u64 size, u64 pa, u32 perm)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	struct vhost_iotlb_map *map;
+	unsigned long flags;
+
+	if (!size || iova > U64_MAX - (size - 1))
+		return -EINVAL;
+
+	map = vdpasim_alloc_map(iova, iova + size - 1, pa, perm);
+	if (!map)
+		return -ENOMEM;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	vhost_iotlb_map_link(sim->as[asid], map);
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	return 0;
+}
+
+int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
+		      u64 size)
+{
+	if (!size || iova > U64_MAX - (size - 1))
+		return -EINVAL;
+
+	vdpasim_iommu_unmap(vdpa_to_sim(vdpa), asid, iova, iova + size - 1);
+
+	return 0;
+}
+
+/*
+ * The DMA API, which knows of one address space, that with ASID 0.  I/O virtual
+ * addresses are physical ones: there is no allocator for them.  So mappings of
+ * the same memory overlap, and may be equal.
+ */
+static struct vdpasim *dev_to_sim(struct device *dev)
+{
+	return vdpa_to_sim(dev_to_vdpa(dev));
+}
+
+static int dir_to_perm(enum dma_data_direction dir)
+{
+	switch (dir) {
+	case DMA_FROM_DEVICE:
+		return VHOST_MAP_WO;
+	case DMA_TO_DEVICE:
+		return VHOST_MAP_RO;
+	case DMA_BIDIRECTIONAL:
+		return VHOST_MAP_RW;
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Callers may be in any context. */
+static int vdpasim_dma_map_one(struct vdpasim *sim, u64 pa, size_t size,
+			       u32 perm)
+{
+	unsigned long flags;
+	int ret;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	ret = vhost_iotlb_add_range(sim->as[0], pa, pa + size - 1, pa, perm);
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	return ret;
+}
+
+/* Remove one mapping, and not another one that overlaps it. */
+static void vdpasim_dma_unmap_one(struct vdpasim *sim, u64 iova, size_t size,
+				  u32 perm)
+{
+	u64 last = iova + size - 1;
+	struct vhost_iotlb_map *map;
+	unsigned long flags;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+	for (map = vhost_iotlb_itree_first(sim->as[0], iova, last); map;
+	     map = vhost_iotlb_itree_next(map, iova, last)) {
+		if (map->start == iova && map->last == last &&
+		    map->perm == perm) {
+			vhost_iotlb_map_free(sim->as[0], map);
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+}
+
+static dma_addr_t vdpasim_map_page(struct device *dev, struct page *page,
+				   unsigned long offset, size_t size,
+				   enum dma_data_direction dir,
+				   unsigned long attrs)
+{
+	u64 pa = (u64)page_to_phys(page) + offset;
+	int perm = dir_to_perm(dir);
+
+	if (perm < 0 || vdpasim_dma_map_one(dev_to_sim(dev), pa, size, perm))
+		return DMA_MAPPING_ERROR;
+
+	return pa;
+}
+
+static void vdpasim_unmap_page(struct device *dev, dma_addr_t dma_addr,
+			       size_t size, enum dma_data_direction dir,
+			       unsigned long attrs)
+{
+	vdpasim_dma_unmap_one(dev_to_sim(dev), dma_addr, size,
+			      dir_to_perm(dir));
+}
+
+static void vdpasim_unmap_sg(struct device *dev, struct scatterlist *sgl,
+			     int nents, enum dma_data_direction dir,
+			     unsigned long attrs)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i)
+		vdpasim_unmap_page(dev, sg_dma_address(sg), sg_dma_len(sg),
+				   dir, attrs);
+}
+
+static int vdpasim_map_sg(struct device *dev, struct scatterlist *sgl,
+			  int nents, enum dma_data_direction dir,
+			  unsigned long attrs)
+{
+	struct scatterlist *sg;
+	int i;
+
+	for_each_sg(sgl, sg, nents, i) {
+		sg_dma_address(sg) = vdpasim_map_page(dev, sg_page(sg),
+						      sg->offset, sg->length,
+						      dir, attrs);
+		if (sg_dma_address(sg) == DMA_MAPPING_ERROR) {
+			vdpasim_unmap_sg(dev, sgl, i, dir, attrs);
+			return 0;
+		}
+		sg_dma_len(sg) = sg->length;
+	}
+
+	return nents;
+}
+
+static void *vdpasim_alloc_coherent(struct device *dev, size_t size,
+				    dma_addr_t *dma_addr, gfp_t gfp,
+				    unsigned long attrs)
+{
+	void *addr;
+	u64 pa;
+
+	addr = alloc_pages_exact(size, (gfp & ~__GFP_COMP) | __GFP_ZERO);
+	if (!addr)
+		return NULL;
+
+	pa = virt_to_phys(addr);
+	if (vdpasim_dma_map_one(dev_to_sim(dev), pa, size, VHOST_MAP_RW)) {
+		free_pages_exact(addr, size);
+		return NULL;
+	}
+	*dma_addr = pa;
+
+	return addr;
+}
+
+static void vdpasim_free_coherent(struct device *dev, size_t size, void *vaddr,
+				  dma_addr_t dma_addr, unsigned long attrs)
+{
+	vdpasim_dma_unmap_one(dev_to_sim(dev), dma_addr, size, VHOST_MAP_RW);
+	free_pages_exact(vaddr, size);
+}
+
+const struct dma_map_ops vdpasim_dma_ops = {
+	.map_page = vdpasim_map_page,
+	.unmap_page = vdpasim_unmap_page,
+	.map_sg = vdpasim_map_sg,
+	.unmap_sg = vdpasim_unmap_sg,
+	.alloc = vdpasim_alloc_coherent,
+	.free = vdpasim_free_coherent,
+};

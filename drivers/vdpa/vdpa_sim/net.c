@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The vDPA device simulator: a network device whose wire is a loop.  What the
+ * driver sends comes back to it, if it is addressed to it.  Commands to the
+ * device are given in a control virtqueue.
+ */
+#include <linux/device.h>
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/netlink.h>
+#include <uapi/linux/vdpa.h>
+#include <uapi/linux/virtio_ids.h>
+#include <uapi/linux/virtio_net.h>
+
+#include "sim.h"
+
+enum {
+	VDPASIM_NET_RX,
+	VDPASIM_NET_TX,
+	VDPASIM_NET_CVQ,
+	VDPASIM_NET_NVQS,
+};
+
+/*
+ * A VMM that passes the data queues to its guest, but not the commands, needs
+ * to have the control virtqueue in memory that the guest can't reach.
+ */
+enum {
+	VDPASIM_NET_GROUP_DATA,
+	VDPASIM_NET_GROUP_CTRL,
+	VDPASIM_NET_NGROUPS,
+};
+
+#define VDPASIM_NET_NAS		2
+
+#define VDPASIM_NET_FEATURES	(BIT_ULL(VIRTIO_F_ANY_LAYOUT) |	\
+				 BIT_ULL(VIRTIO_F_VERSION_1) |		\
+				 BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) |	\
+				 BIT_ULL(VIRTIO_NET_F_MTU) |		\
+				 BIT_ULL(VIRTIO_NET_F_MAC) |		\
+				 BIT_ULL(VIRTIO_NET_F_STATUS) |		\
+				 BIT_ULL(VIRTIO_NET_F_CTRL_VQ) |	\
+				 BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR))
+
+/*
+ * VMMs that shadow the control virtqueue don't do so if they see a feature that
+ * their shadow can't have, and say nothing.  So these are for those who ask.
+ */
+#define VDPASIM_NET_MORE_FEATURES	BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)
+
+/* Frames that are looped before it is the turn of others. */
+#define VDPASIM_NET_BUDGET	64
+
+/* Commands that are carried out likewise. */
+#define VDPASIM_NET_CTRL_BUDGET	16
+
+/* The largest frame, with what precedes it. */
+#define VDPASIM_NET_FRAME_MAX	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + \
+				 VLAN_ETH_HLEN + ETH_MAX_MTU)
+
+/**
+ * struct vdpasim_net - a simulated network device
+ * @sim: the device
+ * @default_mac: the address that it has after a reset
+ * @mac: its address
+ * @mtu: the largest payload of a frame
+ * @buf: the frame that is on the wire
+ */
+struct vdpasim_net {
+	struct vdpasim sim;
+	u8 default_mac[ETH_ALEN];
+	u8 mac[ETH_ALEN];
+	u16 mtu;
+	void *buf;
+};
+
+static struct vdpasim_net *sim_to_net(struct vdpasim *sim)
+{
+	return container_of(sim, struct vdpasim_net, sim);
+}
+
+static size_t vdpasim_net_hdr_len(const struct vdpasim *sim)
+{
+	if (sim->features & BIT_ULL(VIRTIO_F_VERSION_1))
+		return sizeof(struct virtio_net_hdr_mrg_rxbuf);
+
+	return sizeof(struct virtio_net_hdr);
+}
+
+/*
+ * Put what is in the wire's buffer into one of the driver's.  A frame that
+ * can't be delivered as a whole isn't delivered.
+ */
+static void vdpasim_net_rx(struct vdpasim_net *net, size_t len)
+{
+	struct vdpasim *sim = &net->sim;
+	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
+	struct virtio_net_hdr_mrg_rxbuf *hdr = net->buf;
+	ssize_t written;
+
+	if (rx->broken || !vdpasim_vq_get(sim, rx, NULL, &sim->wiov))
+		return;
+
+	/* No offload is negotiated, nor are buffers merged. */
+	memset(&hdr->hdr, 0, sizeof(hdr->hdr));
+	if (sim->features & BIT_ULL(VIRTIO_F_VERSION_1))
+		hdr->num_buffers = cpu_to_vdpasim16(sim, 1);
+
+	written = vringh_iov_push_iotlb(&rx->vring, &sim->wiov, net->buf, len);
+	if (unlikely(written != len)) {
+		/* Too small for this one, but maybe not for the next */
+		vdpasim_vq_unget(rx);
+		if (written < 0)
+			vdpasim_vq_break(sim, rx, written);
+		return;
+	}
+
+	vdpasim_vq_complete(sim, rx, len);
+}
+
+/*
+ * Is what is in the wire's buffer a frame?  Without VIRTIO_NET_F_MTU the driver
+ * doesn't know what is too large, so it may use all that the wire takes.
+ */
+static bool vdpasim_net_fits(const struct vdpasim_net *net, size_t len)
+{
+	const struct vdpasim *sim = &net->sim;
+	size_t hdr_len = vdpasim_net_hdr_len(sim);
+	const struct ethhdr *eth = net->buf + hdr_len;
+	size_t max;
+
+	if (len < hdr_len + ETH_HLEN)
+		return false;
+
+	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_MTU)))
+		return len <= VDPASIM_NET_FRAME_MAX;
+
+	max = hdr_len + ETH_HLEN + net->mtu;
+	if (eth_type_vlan(eth->h_proto))
+		max += VLAN_HLEN;
+
+	return len <= max;
+}
+
+/* Is the frame in the wire's buffer for this device? */
+static bool vdpasim_net_accepts(const struct vdpasim_net *net)
+{
+	const struct vdpasim *sim = &net->sim;
+	const struct ethhdr *eth = net->buf + vdpasim_net_hdr_len(sim);
+
+	/* The driver chose an address that it didn't tell. */
+	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_MAC)))
+		return true;
+
+	return is_multicast_ether_addr(eth->h_dest) ||
+		ether_addr_equal(eth->h_dest, net->mac);
+}
+
+/* Loop one frame.  Returns false if there is none. */
+static bool vdpasim_net_frame(struct vdpasim_net *net)
+{
+	struct vdpasim *sim = &net->sim;
+	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
+	unsigned long flags;
+	bool more = false;
+	ssize_t len;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+
+	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
+		goto out;
+
+	/* One byte more tells that it is too large. */
+	len = vringh_iov_pull_iotlb(&tx->vring, &sim->riov, net->buf,
+				    VDPASIM_NET_FRAME_MAX + 1);
+	if (unlikely(len < 0)) {
+		vdpasim_vq_unget(tx);
+		vdpasim_vq_break(sim, tx, len);
+		goto out;
+	}
+
+	if (vdpasim_net_fits(net, len) && vdpasim_net_accepts(net))
+		vdpasim_net_rx(net, len);
+
+	/* Sent, if not received */
+	more = vdpasim_vq_complete(sim, tx, 0);
+out:
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	return more;
+}
+
+/**
+ * struct vdpasim_net_cmd - a control command
+ * @hdr: what it is
+ * @mac: its data, for VIRTIO_NET_CTRL_MAC_ADDR_SET
+ * @excess: there is nothing that is this long
+ */
+struct vdpasim_net_cmd {
+	struct virtio_net_ctrl_hdr hdr;
+	u8 mac[ETH_ALEN];
+	u8 excess;
+} __packed __aligned(2);
+
+/* Would the device carry out this command? */
+static bool vdpasim_net_cmd_ok(const struct vdpasim *sim,
+			       const struct vdpasim_net_cmd *cmd, size_t len)
+{
+	return len == offsetof(struct vdpasim_net_cmd, excess) &&
+		cmd->hdr.class == VIRTIO_NET_CTRL_MAC &&
+		cmd->hdr.cmd == VIRTIO_NET_CTRL_MAC_ADDR_SET &&
+		(sim->features & BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR)) &&
+		is_valid_ether_addr(cmd->mac);
+}
+
+/* Carry out one command.  Returns false if there is none. */
+static bool vdpasim_net_command(struct vdpasim_net *net)
+{
+	struct vdpasim *sim = &net->sim;
+	struct vdpasim_vq *cvq = &sim->vqs[VDPASIM_NET_CVQ];
+	struct vdpasim_net_cmd cmd;
+	unsigned long flags;
+	bool more = false;
+	virtio_net_ctrl_ack ack;
+	ssize_t len;
+
+	spin_lock_irqsave(&sim->iommu_lock, flags);
+
+	if (!vdpasim_vq_get(sim, cvq, &sim->riov, &sim->wiov))
+		goto out;
+
+	len = vringh_iov_pull_iotlb(&cvq->vring, &sim->riov, &cmd,
+				    sizeof(cmd));
+	if (unlikely(len < 0))
+		goto bad;
+
+	/*
+	 * Answer first: what the driver doesn't get to know of, because there
+	 * is no room for the answer, isn't done.
+	 */
+	ack = vdpasim_net_cmd_ok(sim, &cmd, len) ? VIRTIO_NET_OK :
+						   VIRTIO_NET_ERR;
+	len = vringh_iov_push_iotlb(&cvq->vring, &sim->wiov, &ack,
+				    sizeof(ack));
+	if (unlikely(len < 0))
+		goto bad;
+
+	more = vdpasim_vq_complete(sim, cvq, len);
+	if (more && len == sizeof(ack) && ack == VIRTIO_NET_OK) {
+		ether_addr_copy(net->mac, cmd.mac);
+		sim->generation++;
+	}
+out:
+	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+
+	return more;
+
+bad:
+	vdpasim_vq_unget(cvq);
+	vdpasim_vq_break(sim, cvq, len);
+	goto out;
+}
+
+/* Does the driver want the virtqueue to be worked on? */
+static bool vdpasim_net_vq_active(const struct vdpasim_vq *vq)
+{
+	return vq->ready && !vq->broken;
+}
+
+static unsigned long vdpasim_net_ctrl_work(struct vdpasim *sim)
+{
+	struct vdpasim_vq *cvq = &sim->vqs[VDPASIM_NET_CVQ];
+	unsigned long more = BIT(VDPASIM_NET_CVQ);
+	unsigned int n;
+
+	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ)) ||
+	    !vdpasim_net_vq_active(cvq))
+		return 0;
+
+	for (n = 0; n < VDPASIM_NET_CTRL_BUDGET; n++) {
+		if (!vdpasim_net_command(sim_to_net(sim))) {
+			more = 0;
+			break;
+		}
+	}
+
+	vdpasim_vq_notify(sim, cvq);
+
+	return more;
+}
+
+static unsigned long vdpasim_net_data_work(struct vdpasim *sim)
+{
+	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
+	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
+	unsigned long more = BIT(VDPASIM_NET_TX);
+	unsigned int n;
+
+	if (!rx->ready || !vdpasim_net_vq_active(tx))
+		return 0;
+
+	for (n = 0; n < VDPASIM_NET_BUDGET; n++) {
+		if (!vdpasim_net_frame(sim_to_net(sim))) {
+			more = 0;
+			break;
+		}
+	}
+
+	vdpasim_vq_notify(sim, tx);
+	vdpasim_vq_notify(sim, rx);
+
+	return more;
+}
+
+static unsigned long vdpasim_net_work(struct vdpasim *sim, unsigned long vqs)
+{
+	unsigned long more = 0;
+
+	if (vqs & BIT(VDPASIM_NET_CVQ))
+		more |= vdpasim_net_ctrl_work(sim);
+
+	/* A kick of the receive queue isn't news: frames don't wait for it. */
+	if (vqs & BIT(VDPASIM_NET_TX))
+		more |= vdpasim_net_data_work(sim);
+
+	return more;
+}
+
+static unsigned int vdpasim_net_get_vq_group(const struct vdpasim *sim,
+					     u16 idx)
+{
+	return idx == VDPASIM_NET_CVQ ? VDPASIM_NET_GROUP_CTRL :
+					VDPASIM_NET_GROUP_DATA;
+}
+
+static void vdpasim_net_reset(struct vdpasim *sim)
+{
+	struct vdpasim_net *net = sim_to_net(sim);
+
+	ether_addr_copy(net->mac, net->default_mac);
+}
+
+static void vdpasim_net_get_config(struct vdpasim *sim, void *config)
+{
+	struct virtio_net_config *net_config = config;
+	struct vdpasim_net *net = sim_to_net(sim);
+
+	memcpy(net_config->mac, net->mac, ETH_ALEN);
+	net_config->status = cpu_to_vdpasim16(sim, VIRTIO_NET_S_LINK_UP);
+	net_config->mtu = cpu_to_vdpasim16(sim, net->mtu);
+}
+
+static int vdpasim_net_init(struct vdpasim *sim,
+			    const struct vdpa_dev_set_config *config)
+{
+	struct vdpasim_net *net = sim_to_net(sim);
+
+	if (config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR))
+		ether_addr_copy(net->default_mac, config->net.mac);
+	else
+		eth_random_addr(net->default_mac);
+	vdpasim_net_reset(sim);
+
+	if (config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU))
+		net->mtu = config->net.mtu;
+	else
+		net->mtu = ETH_DATA_LEN;
+
+	net->buf = kvmalloc(VDPASIM_NET_FRAME_MAX + 1, GFP_KERNEL);
+
+	return net->buf ? 0 : -ENOMEM;
+}
+
+static void vdpasim_net_free(struct vdpasim *sim)
+{
+	kvfree(sim_to_net(sim)->buf);
+}
+
+static const struct vdpasim_class vdpasim_net_class = {
+	.device_id	= VIRTIO_ID_NET,
+	.features	= VDPASIM_NET_FEATURES,
+	.config_size	= sizeof(struct virtio_net_config),
+	.nvqs		= VDPASIM_NET_NVQS,
+	.ngroups	= VDPASIM_NET_NGROUPS,
+	.nas		= VDPASIM_NET_NAS,
+	.size		= sizeof(struct vdpasim_net),
+	.init		= vdpasim_net_init,
+	.free		= vdpasim_net_free,
+	.work		= vdpasim_net_work,
+	.reset		= vdpasim_net_reset,
+	.get_vq_group	= vdpasim_net_get_vq_group,
+	.get_config	= vdpasim_net_get_config,
+};
+
+static struct vdpa_device *
+vdpasim_net_dev_add(struct vdpa_mgmt_dev *mdev, const char *name,
+		    const struct vdpa_dev_set_config *config,
+		    struct netlink_ext_ack *extack)
+{
+	u64 features = config->device_features;
+
+	if ((features & BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR)) &&
+	    !(features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ))) {
+		NL_SET_ERR_MSG_MOD(extack,
+				   "VIRTIO_NET_F_CTRL_MAC_ADDR needs VIRTIO_NET_F_CTRL_VQ");
+		return ERR_PTR(-EINVAL);
+	}
+
+	return vdpasim_create(&vdpasim_net_class, mdev, name, config, extack);
+}
+
+static const struct vdpa_mgmtdev_ops vdpasim_net_mgmtdev_ops = {
+	.dev_add	= vdpasim_net_dev_add,
+};
+
+static const struct virtio_device_id vdpasim_net_id_table[] = {
+	{ VIRTIO_ID_NET, VIRTIO_DEV_ANY_ID },
+	{ 0 },
+};
+
+static struct vdpa_mgmt_dev vdpasim_net_mgmtdev = {
+	.ops			= &vdpasim_net_mgmtdev_ops,
+	.id_table		= vdpasim_net_id_table,
+	.config_attr_mask	= BIT_ULL(VDPA_ATTR_DEV_FEATURES) |
+				  BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR) |
+				  BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU),
+	.supported_features	= VDPASIM_NET_FEATURES |
+				  VDPASIM_NET_MORE_FEATURES,
+	.max_supported_vqs	= VDPASIM_NET_NVQS,
+};
+
+static int __init vdpasim_net_module_init(void)
+{
+	struct device *dev;
+	int ret;
+
+	dev = root_device_register("vdpasim_net");
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+
+	vdpasim_net_mgmtdev.device = dev;
+	ret = vdpa_mgmtdev_register(&vdpasim_net_mgmtdev);
+	if (ret)
+		root_device_unregister(dev);
+
+	return ret;
+}
+module_init(vdpasim_net_module_init);
+
+static void __exit vdpasim_net_module_exit(void)
+{
+	/* The devices go with it. */
+	vdpa_mgmtdev_unregister(&vdpasim_net_mgmtdev);
+	root_device_unregister(vdpasim_net_mgmtdev.device);
+}
+module_exit(vdpasim_net_module_exit);
+
+MODULE_LICENSE("GPL v2");
+MODULE_DESCRIPTION("vDPA network device simulator");

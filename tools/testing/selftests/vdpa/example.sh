@@ -34,7 +34,8 @@ exec 3> "$work/stdin"
 shows() { "$VDPA" dev config show vdpa0 | grep -q "mac $1"; }
 check "the device has the address that the program sets" wait_for 10 shows 52:54:00:c0:ff:ee
 exec 3>&-
-check "it ends well" wait $!
+wait $!
+equal "it ends well" 0 $?
 sed 's/^/# /' "$work/log"
 check "the device has the address again that it was added with" shows 52:54:00:12:34:56
 check "the device goes" "$VDPA" dev del vdpa0

@@ -45,9 +45,9 @@ while read -r name pattern; do
 done <<'END'
 map vhost_vdpa_map: dev=vdpa0 .*asid=1 .*iova=0x10000 .*size=0x2000
 unmap vhost_vdpa_unmap: dev=vdpa0 .*asid=1 .*iova=0x10000 .*size=0x2000
-refused_overlap vhost_vdpa_refuse: dev=vdpa0 .*asid=0 .*iova=0x50000 .*errno=-?17
+refused_overlap vhost_vdpa_refuse: dev=vdpa0 .*asid=0 .*iova=0x50000 .*errno=17
 refused_asid vhost_vdpa_refuse: dev=vdpa0 .*asid=9 .*iova=0x60000
-refused_limit vhost_vdpa_refuse: dev=vdpa0 .*errno=-?12 .*limit=16 .*wanted=17
+refused_limit vhost_vdpa_refuse: dev=vdpa0 .*errno=12 limit=16 pinned=1 wanted=16
 group vhost_vdpa_set_group_asid: dev=vdpa0 .*group=1 .*asid=1
 reset vhost_vdpa_reset: dev=vdpa0
 suspend vhost_vdpa_suspend: dev=vdpa0

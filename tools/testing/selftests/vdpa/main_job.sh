@@ -114,7 +114,7 @@ step "what the kernel traced"
 grep -v '^#' $trace/trace > "$work/trace"
 awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^vhost_vdpa_/) n[$i]++ } END { for (e in n) print e, n[e] }' \
 	"$work/trace" | sort | show
-grep -E 'vhost_vdpa_set_group_asid' "$work/trace" | sed 's/.*vhost_vdpa_set/set/' | show
+grep -oE 'vhost_vdpa_(set_group_asid|map): .*' "$work/trace" | show
 contains "group 1 is bound to ASID 1" 'vhost_vdpa_set_group_asid:.*group=1.*asid=1( |$)' "$(cat "$work/trace")"
 "$dir/isolation.sh" "$work/trace" "$work/maps" > "$work/isolation"
 show < "$work/isolation"
@@ -125,7 +125,7 @@ done
 equal "all of the guest's memory is mapped in ASID 0" yes \
 	"$([ "$(isolation guest_bytes_0)" -ge $((190 << 20)) ] && echo yes)"
 equal "none of the guest's memory is mapped in ASID 1" 0 "$(isolation guest_1)"
-equal "none of QEMU's own memory that can be written is mapped in ASID 0" 0 "$(isolation shadow_0)"
+equal "none of QEMU's shadow ring is mapped in ASID 0" 0 "$(isolation shared)"
 equal "nothing was refused" 0 "$(grep -c vhost_vdpa_refuse "$work/trace")"
 equal "nothing stays pinned" "$before" "$(pinned)"
 tap_end

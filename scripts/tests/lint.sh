@@ -38,7 +38,7 @@ license() {
 	local file bad=0
 	while read -r file; do
 		head -3 "$file" | grep -q SPDX-License-Identifier || { echo "$file"; bad=1; }
-	done < <(git ls-files scripts drivers include tools .ci Makefile | grep -v '/settings$')
+	done < <(git ls-files scripts drivers include tools .ci Makefile | grep -vE '/(settings|config)$')
 	[ $bad = 0 ]
 }
 

@@ -114,15 +114,15 @@ trailers_by_themselves() {
 mails() {
 	local clone=$scratch/clone
 	"$repo/scripts/export" && rm -rf "$clone" && git clone -q "$linux" "$clone" && git -C "$clone" checkout -q --detach base &&
-		git -C "$clone" am -q "$repo"/build/series/00*[1-9]-*.patch &&
+		git -C "$clone" am -q "$repo"/build/series/*.patch &&
 		[ "$(git -C "$clone" rev-parse "HEAD^{tree}")" = "$(git -C "$linux" rev-parse "HEAD^{tree}")" ] &&
 		[ "$(git -C "$clone" log --format=%T base..)" = "$(git -C "$linux" log --format=%T base..)" ] &&
 		[ "$(git -C "$clone" log --format=%s%an base..)" = "$(git -C "$linux" log --format='%sA Tester' base..)" ] &&
 		git -C "$clone" log -1 | grep -q 'Signed-off-by: A Tester <tester@example.org>' &&
 		! git -C "$clone" log | grep -E 'Carries:|Removes:' &&
-		grep -q '^Subject: \[PATCH 5.10 0/5\] Toys for 5.10' "$repo/build/series/0000-cover-letter.patch" &&
-		grep -q '^They are for children.' "$repo/build/series/0000-cover-letter.patch" &&
-		grep -q '^The driver' "$repo/build/series/0000-cover-letter.patch"
+		grep -q '^Subject: \[PATCH 5.10 0/5\] Toys for 5.10' "$repo/build/series/0000-cover-letter.txt" &&
+		grep -q '^They are for children.' "$repo/build/series/0000-cover-letter.txt" &&
+		grep -q '^The driver' "$repo/build/series/0000-cover-letter.txt"
 }
 
 #X

@@ -76,8 +76,21 @@ static struct vhost_vdpa_as *vhost_vdpa_as_get(struct vhost_vdpa_spaces *spaces,
 	return as;
 }
 
-/* Unpin what a map stands for; returns how many pages that were */
-static unsigned long vhost_vdpa_unpin_map(struct vhost_iotlb_map *map)
+/*
+ * A mapping can have millions of maps, and a device as many mappings.  For each
+ * of them, as cond_resched() alone is dearer than what is done with some.
+ */
+static inline void vhost_vdpa_resched(void)
+{
+	if (need_resched())
+		cond_resched();
+}
+
+/*
+ * Unpin and free a map that is in no IOTLB and that no parent uses; returns how
+ * many pages it had.
+ */
+static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 {
 	unsigned long pfn = PFN_DOWN(map->addr), npages = PFN_DOWN(map->size);
 	unsigned long end = pfn + npages;
@@ -89,25 +102,21 @@ static unsigned long vhost_vdpa_unpin_map(struct vhost_iotlb_map *map)
 			set_page_dirty_lock(page);
 		unpin_user_page(page);
 	}
+	kfree(map);
+	vhost_vdpa_resched();
 
 	return npages;
 }
 
-/*
- * Unpin and free maps that are in no IOTLB and that no parent uses; returns how
- * many pages they had.
- */
+/* The same for a list of maps */
 static unsigned long vhost_vdpa_free_maps(struct list_head *maps)
 {
 	struct vhost_iotlb_map *map, *next;
 	unsigned long npages = 0;
 
-	list_for_each_entry_safe(map, next, maps, link) {
-		npages += vhost_vdpa_unpin_map(map);
-		list_del(&map->link);
-		kfree(map);
-		cond_resched();
-	}
+	list_for_each_entry_safe(map, next, maps, link)
+		npages += vhost_vdpa_free_map(map);
+	INIT_LIST_HEAD(maps);
 
 	return npages;
 }
@@ -116,10 +125,8 @@ static unsigned long vhost_vdpa_free_maps(struct list_head *maps)
 static void vhost_vdpa_release_maps(struct vhost_vdpa_spaces *spaces,
 				    struct list_head *maps)
 {
-	unsigned long npages = vhost_vdpa_free_maps(maps);
-
-	if (npages)
-		atomic64_sub(npages, &spaces->mm->pinned_vm);
+	if (!list_empty(maps))
+		atomic64_sub(vhost_vdpa_free_maps(maps), &spaces->mm->pinned_vm);
 }
 
 /*
@@ -178,6 +185,7 @@ static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
 		vhost_iotlb_map_link(&as->iotlb, map);
 		if (map->flags & VHOST_MAP_F_FIRST)
 			spaces->nmappings++;
+		vhost_vdpa_resched();
 	}
 
 	if (vhost_vdpa_has_set_map(spaces) && !spaces->batch)
@@ -189,45 +197,53 @@ static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
 /*
  * Remove the mapping that starts with @first: from the parent, then from the
  * table, and unpin its pages only then.  After an error it is still there.
+ * Sets @last to the last address that it had.
  */
 static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
 				     struct vhost_vdpa_as *as,
-				     struct vhost_iotlb_map *first)
+				     struct vhost_iotlb_map *first, u64 *last)
 {
 	const struct vdpa_config_ops *ops = spaces->vdpa->config;
 	struct vhost_iotlb_map *map, *next, *end = first;
-	u64 size = first->size;
-	LIST_HEAD(maps);
+	struct list_head *head = &as->iotlb.list;
+	u64 start = first->start, size;
+	unsigned long npages = 0;
 	int r = 0;
 
-	/* @end becomes the map that follows the mapping, or the list's head */
-	list_for_each_entry_continue(end, &as->iotlb.list, link) {
-		if (end->flags & VHOST_MAP_F_FIRST)
+	/* A map without the flag belongs to the same mapping as the one before */
+	while (!list_is_last(&end->link, head)) {
+		next = list_next_entry(end, link);
+		if (next->flags & VHOST_MAP_F_FIRST)
 			break;
-		size += end->size;
+		end = next;
+		vhost_vdpa_resched();
 	}
+	*last = end->last;
+	size = *last - start + 1;
 
 	if (ops->dma_map)
-		r = vdpa_dma_unmap(spaces->vdpa, as->id, first->start, size);
+		r = vdpa_dma_unmap(spaces->vdpa, as->id, start, size);
 	else if (!ops->set_map &&
-		 iommu_unmap(spaces->domain, first->start, size) != size)
+		 iommu_unmap(spaces->domain, start, size) != size)
 		r = -EIO;
 	if (r)
 		return r;
 
-	trace_vhost_vdpa_unmap(spaces->vdpa, as->id, first->start, size);
+	trace_vhost_vdpa_unmap(spaces->vdpa, as->id, start, size);
 
 	spaces->nmappings--;
-	for (map = first; map != end; map = next) {
+	for (next = first, map = NULL; map != end;) {
+		map = next;
 		next = list_next_entry(map, link);
 		vhost_iotlb_map_unlink(&as->iotlb, map);
-		list_add_tail(&map->link, &maps);
+		if (ops->set_map && !ops->dma_map)
+			list_add_tail(&map->link, &as->stale);
+		else
+			npages += vhost_vdpa_free_map(map);
+		vhost_vdpa_resched();
 	}
-
-	if (vhost_vdpa_has_set_map(spaces))
-		list_splice_tail(&maps, &as->stale);
-	else
-		vhost_vdpa_release_maps(spaces, &maps);
+	if (npages)
+		atomic64_sub(npages, &spaces->mm->pinned_vm);
 
 	return 0;
 }
@@ -240,15 +256,23 @@ static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
 			    struct vhost_vdpa_as *as, u64 start, u64 last)
 {
 	struct vhost_iotlb_map *map;
+	u64 end;
 	int r;
 
 	while ((map = vhost_iotlb_itree_first(&as->iotlb, start, last))) {
-		while (!(map->flags & VHOST_MAP_F_FIRST))
+		while (!(map->flags & VHOST_MAP_F_FIRST)) {
 			map = list_prev_entry(map, link);
+			vhost_vdpa_resched();
+		}
 
-		r = vhost_vdpa_remove_mapping(spaces, as, map);
+		r = vhost_vdpa_remove_mapping(spaces, as, map, &end);
 		if (r)
 			return r;
+
+		/* That was the first of them */
+		if (end >= last)
+			break;
+		start = end + 1;
 	}
 
 	if (!list_empty(&as->stale) && !spaces->batch)
@@ -398,30 +422,21 @@ static int vhost_vdpa_account(struct vhost_vdpa_spaces *spaces,
 	return -ENOMEM;
 }
 
-/* Can a mapping be made as the message says?  Only whole pages are mapped. */
-static int vhost_vdpa_check_update(struct vhost_vdpa_spaces *spaces,
-				   struct vhost_vdpa_as *as,
-				   const struct vhost_iotlb_msg *msg)
+/*
+ * Can a mapping ever be made as the message says?  Only whole pages are mapped.
+ * What this looks at doesn't change while the file is open.
+ */
+static bool vhost_vdpa_update_ok(struct vhost_vdpa_spaces *spaces, u32 asid,
+				 const struct vhost_iotlb_msg *msg)
 {
 	u64 last = msg->iova + msg->size - 1;
 
-	if (!msg->size || last < msg->iova ||
-	    msg->iova < spaces->range.first || last > spaces->range.last)
-		return -EINVAL;
-
-	if ((msg->iova | msg->size | msg->uaddr) & ~PAGE_MASK)
-		return -EINVAL;
-
-	if (!msg->perm || msg->perm & ~VHOST_ACCESS_RW)
-		return -EINVAL;
-
-	if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last))
-		return -EEXIST;
-
-	if (spaces->nmappings >= READ_ONCE(max_mappings))
-		return -ENOSPC;
-
-	return 0;
+	return asid < spaces->nas &&
+	       msg->size && last >= msg->iova &&
+	       msg->iova >= spaces->range.first && last <= spaces->range.last &&
+	       msg->uaddr <= ULONG_MAX && msg->size - 1 <= ULONG_MAX - msg->uaddr &&
+	       !((msg->iova | msg->size | msg->uaddr) & ~PAGE_MASK) &&
+	       msg->perm && !(msg->perm & ~VHOST_ACCESS_RW);
 }
 
 /**
@@ -453,16 +468,13 @@ int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
 		      struct mm_struct *mm, const struct vhost_iotlb_msg *msg)
 {
 	unsigned long npages = PFN_DOWN(msg->size);
+	u64 last = msg->iova + msg->size - 1;
 	struct vhost_vdpa_as *as;
 	LIST_HEAD(maps);
 	int r;
 
-	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
-	r = IS_ERR(as) ? PTR_ERR(as) : vhost_vdpa_check_update(spaces, as, msg);
-	mutex_unlock(&spaces->lock);
-	if (r)
-		return r;
+	if (!vhost_vdpa_update_ok(spaces, asid, msg))
+		return -EINVAL;
 
 	r = vhost_vdpa_account(spaces, mm, npages);
 	if (r)
@@ -472,10 +484,6 @@ int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
 	if (r)
 		goto err_account;
 
-	/*
-	 * No other message has changed what was checked, but the device may be
-	 * gone by now.
-	 */
 	mutex_lock(&spaces->lock);
 	as = vhost_vdpa_as_get(spaces, asid);
 	if (IS_ERR(as)) {
@@ -483,11 +491,20 @@ int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
 		goto err_unlock;
 	}
 
+	if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last)) {
+		r = -EEXIST;
+		goto err_unlock;
+	}
+
+	if (spaces->nmappings >= READ_ONCE(max_mappings)) {
+		r = -ENOSPC;
+		goto err_unlock;
+	}
+
 	spaces->mm = mm;
 	r = vhost_vdpa_map(spaces, as, &maps);
 	if (r) {
-		vhost_vdpa_unmap(spaces, as, msg->iova,
-				 msg->iova + msg->size - 1);
+		vhost_vdpa_unmap(spaces, as, msg->iova, last);
 		goto err_unlock;
 	}
 	trace_vhost_vdpa_map(spaces->vdpa, as->id, msg->iova, msg->size,
@@ -748,6 +765,7 @@ static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
 	list_for_each_entry_safe(map, next, &as->iotlb.list, link) {
 		vhost_iotlb_map_unlink(&as->iotlb, map);
 		list_add_tail(&map->link, &as->stale);
+		vhost_vdpa_resched();
 	}
 	vhost_vdpa_release_maps(spaces, &as->stale);
 

@@ -61,10 +61,10 @@ struct vhost_vdpa_memlock {
  * @domain: the domain of the platform's IOMMU, of a parent that doesn't
  *	translate addresses itself, or NULL.  It is all of ASID 0, and there is
  *	no other.
- * @range: addresses that can be mapped
+ * @range: addresses that can be mapped; doesn't change while the file is open
  * @as: the address spaces by ASID; NULL for those that no message was for.
  *	They live until the file is closed or the device is gone.
- * @nas: how many there can be
+ * @nas: how many there can be; doesn't change while the file is open
  * @batch: the one that a batch is open for, or NULL
  * @mm: whose memory is mapped; NULL while no memory has been.  The reference
  *	is the vhost device's, which keeps it for longer.

@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <uapi/linux/vdpa.h>
+#include <uapi/linux/vhost_types.h>
 
 #include "sim.h"
 
@@ -163,6 +164,11 @@ static void vdpasim_set_status(struct vdpa_device *vdpa, u8 status)
 	mutex_unlock(&sim->lock);
 }
 
+static u64 vdpasim_get_backend_features(struct vdpa_device *vdpa)
+{
+	return 1ULL << VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK;
+}
+
 static int vdpasim_suspend(struct vdpa_device *vdpa)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
@@ -261,6 +267,7 @@ static const struct vdpa_config_ops vdpasim_ops = {
 	.get_status		= vdpasim_get_status,
 	.set_status		= vdpasim_set_status,
 	.suspend		= vdpasim_suspend,
+	.get_backend_features	= vdpasim_get_backend_features,
 	.get_config_size	= vdpasim_get_config_size,
 	.get_config		= vdpasim_get_config,
 	.set_config		= vdpasim_set_config,

@@ -92,17 +92,20 @@ static size_t vdpasim_net_hdr_len(const struct vdpasim *sim)
 
 /*
  * Put what is in the wire's buffer into one of the driver's.  A frame that
- * can't be delivered as a whole isn't delivered.
+ * can't be delivered as a whole isn't delivered.  Returns false if there may be
+ * room for it as soon as the driver hears of those before.
  */
-static void vdpasim_net_rx(struct vdpasim_net *net, size_t len)
+static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
 	struct virtio_net_hdr_mrg_rxbuf *hdr = net->buf;
 	ssize_t written;
 
-	if (rx->broken || !vdpasim_vq_get(sim, rx, NULL, &sim->wiov))
-		return;
+	if (rx->broken)
+		return true;
+	if (!vdpasim_vq_get(sim, rx, NULL, &sim->wiov))
+		return rx->broken || !rx->completed;
 
 	/* No offload is negotiated, nor are buffers merged. */
 	memset(&hdr->hdr, 0, sizeof(hdr->hdr));
@@ -115,10 +118,12 @@ static void vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 		vdpasim_vq_unget(rx);
 		if (written < 0)
 			vdpasim_vq_break(sim, rx, written);
-		return;
+		return true;
 	}
 
 	vdpasim_vq_complete(sim, rx, len);
+
+	return true;
 }
 
 /*
@@ -151,22 +156,21 @@ static bool vdpasim_net_accepts(const struct vdpasim_net *net)
 	const struct vdpasim *sim = &net->sim;
 	const struct ethhdr *eth = net->buf + vdpasim_net_hdr_len(sim);
 
-	/* The driver chose an address that it didn't tell. */
-	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_MAC)))
-		return true;
-
 	return is_multicast_ether_addr(eth->h_dest) ||
 		ether_addr_equal(eth->h_dest, net->mac);
 }
 
-/* Loop one frame.  Returns false if there is none. */
-static bool vdpasim_net_frame(struct vdpasim_net *net)
+/*
+ * Loop one frame.  Returns 1, 0 if there is none, or -EAGAIN if it is better to
+ * tell the driver first about those before.
+ */
+static int vdpasim_net_frame(struct vdpasim_net *net)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
 	unsigned long flags;
-	bool more = false;
 	ssize_t len;
+	int ret = 0;
 
 	spin_lock_irqsave(&sim->iommu_lock, flags);
 
@@ -182,15 +186,19 @@ static bool vdpasim_net_frame(struct vdpasim_net *net)
 		goto out;
 	}
 
-	if (vdpasim_net_fits(net, len) && vdpasim_net_accepts(net))
-		vdpasim_net_rx(net, len);
+	if (vdpasim_net_fits(net, len) && vdpasim_net_accepts(net) &&
+	    !vdpasim_net_rx(net, len)) {
+		vdpasim_vq_unget(tx);
+		ret = -EAGAIN;
+		goto out;
+	}
 
 	/* Sent, if not received */
-	more = vdpasim_vq_complete(sim, tx, 0);
+	ret = vdpasim_vq_complete(sim, tx, 0);
 out:
 	spin_unlock_irqrestore(&sim->iommu_lock, flags);
 
-	return more;
+	return ret;
 }
 
 /**
@@ -296,23 +304,22 @@ static unsigned long vdpasim_net_data_work(struct vdpasim *sim)
 {
 	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
-	unsigned long more = BIT(VDPASIM_NET_TX);
 	unsigned int n;
+	int ret = 0;
 
 	if (!rx->ready || !vdpasim_net_vq_active(tx))
 		return 0;
 
 	for (n = 0; n < VDPASIM_NET_BUDGET; n++) {
-		if (!vdpasim_net_frame(sim_to_net(sim))) {
-			more = 0;
+		ret = vdpasim_net_frame(sim_to_net(sim));
+		if (ret <= 0)
 			break;
-		}
 	}
 
 	vdpasim_vq_notify(sim, tx);
 	vdpasim_vq_notify(sim, rx);
 
-	return more;
+	return ret ? BIT(VDPASIM_NET_TX) : 0;
 }
 
 static unsigned long vdpasim_net_work(struct vdpasim *sim, unsigned long vqs)

@@ -97,7 +97,9 @@ TEST_F(nl, bad_names)
 	static char long_name[300];
 	const struct attr bad[] = {
 		STR(ATTR_DEV_NAME, ""), STR(ATTR_DEV_NAME, "."), STR(ATTR_DEV_NAME, ".."),
-		STR(ATTR_DEV_NAME, "a/b"), STR(ATTR_DEV_NAME, "/"),
+		STR(ATTR_DEV_NAME, "a/b"), STR(ATTR_DEV_NAME, "/"), STR(ATTR_DEV_NAME, "a b"),
+		STR(ATTR_DEV_NAME, "a\tb"), STR(ATTR_DEV_NAME, "a\nb"), STR(ATTR_DEV_NAME, "\x7f"),
+		STR(ATTR_DEV_NAME, "\xc3\xa4"),
 		{ ATTR_DEV_NAME, NULL, 0 },
 		{ ATTR_DEV_NAME, long_name, 64 }, { ATTR_DEV_NAME, long_name, sizeof(long_name) },
 	};
@@ -111,8 +113,47 @@ TEST_F(nl, bad_names)
 		EXPECT_TRUE(rc == -EINVAL || rc == -ERANGE || rc == -ENAMETOOLONG)
 			TH_LOG("name %zu: %d", i, rc);
 	}
-	/* The tool's own limit isn't the kernel's business; no name has been taken by the above. */
-	EXPECT_EQ(0, sim_add(TEST_DEV, NULL, 0));
+}
+
+TEST_F(nl, odd_names)
+{
+	static const char * const odd[] = {
+		"%s%n", "-", "a", "...", "~", "123456789012345678901234567890123456789012345678901234567890123",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(odd); i++) {
+		EXPECT_EQ(0, sim_add(odd[i], NULL, 0))
+			TH_LOG("name '%s'", odd[i]);
+		EXPECT_EQ(0, sim_del(odd[i]));
+	}
+}
+
+/* Names that sysfs has for files of its own, where the device or a link to it would lie. */
+TEST_F(nl, names_of_sysfs)
+{
+	static const char * const taken[] = { "uevent", "bind", "unbind", "module" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(taken); i++) {
+		EXPECT_GT(0, sim_add(taken[i], NULL, 0))
+			TH_LOG("name '%s'", taken[i]);
+		sim_del(taken[i]);
+	}
+}
+
+/* Attributes of one command in another. */
+TEST_F(nl, misplaced)
+{
+	const uint32_t id = 1;
+	struct attr add[] = { MGMTDEV, NAME, { ATTR_DEV_ID, &id, sizeof(id) } };
+	struct attr del[] = { NAME, { ATTR_NET_MACADDR, test_mac, ETH_ALEN } };
+
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, add, 3, NULL, 0));
+	EXPECT_FALSE(dev_exists());
+	ASSERT_EQ(0, vdpa_request(CMD_DEV_NEW, 0, add, 2, NULL, 0));
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_DEL, 0, del, 2, NULL, 0));
+	EXPECT_TRUE(dev_exists());
 }
 
 TEST_F(nl, bad_values)

@@ -81,10 +81,38 @@ static u32 test_get_id(struct vdpa_device *vdpa)
 	return 0;
 }
 
+static u16 test_get_vq_num_max(struct vdpa_device *vdpa)
+{
+	return 1;
+}
+
+static u64 test_get_features(struct vdpa_device *vdpa)
+{
+	return 0;
+}
+
+static size_t test_get_config_size(struct vdpa_device *vdpa)
+{
+	return 0;
+}
+
+static void test_get_config(struct vdpa_device *vdpa, unsigned int offset,
+			    void *buf, unsigned int len)
+{
+}
+
 static void test_free(struct vdpa_device *vdpa)
 {
 	seen.frees++;
 }
+
+/* vdpa(8) may look at the devices while the test runs. */
+#define TEST_SHOWN_OPS						\
+	.get_vq_num_max = test_get_vq_num_max,			\
+	.get_features = test_get_features,			\
+	.get_driver_features = test_get_features,		\
+	.get_config_size = test_get_config_size,		\
+	.get_config = test_get_config
 
 /* A parent that can do all that matters here. */
 static const struct vdpa_config_ops test_full = {
@@ -96,6 +124,7 @@ static const struct vdpa_config_ops test_full = {
 	.get_status = test_get_status,
 	.get_device_id = test_get_id,
 	.get_vendor_id = test_get_id,
+	TEST_SHOWN_OPS,
 	.free = test_free,
 };
 
@@ -106,6 +135,7 @@ static const struct vdpa_config_ops test_platform = {
 	.get_status = test_get_status,
 	.get_device_id = test_get_id,
 	.get_vendor_id = test_get_id,
+	TEST_SHOWN_OPS,
 	.free = test_free,
 };
 
@@ -115,6 +145,7 @@ static const struct vdpa_config_ops test_old = {
 	.get_status = test_get_status,
 	.get_device_id = test_get_id,
 	.get_vendor_id = test_get_id,
+	TEST_SHOWN_OPS,
 	.free = test_free,
 };
 
@@ -274,17 +305,25 @@ static void __init test_map_asid(void)
 static void __init test_names(void)
 {
 	struct vdpa_device *taken, *twice, *automatic;
+	static const char * const files[] = { "uevent", "bind", "unbind" };
 	char name[16];
-	int ret;
+	int i, ret;
 
+	/* The name that the next but one would get */
 	taken = test_alloc(&test_full, 1, 1, NULL);
 	CHECK(!IS_ERR(taken));
 	if (IS_ERR(taken))
 		return;
-	snprintf(name, sizeof(name), "vdpa%u", taken->index + 1);
+	twice = test_alloc(&test_full, 1, 1, NULL);
+	CHECK(!IS_ERR(twice));
+	if (!IS_ERR(twice)) {
+		snprintf(name, sizeof(name), "vdpa%u", twice->index);
+		put_device(&twice->dev);
+	}
 	put_device(&taken->dev);
+	if (IS_ERR(twice))
+		return;
 
-	/* The name that the next but one would get */
 	taken = test_alloc(&test_full, 1, 1, name);
 	CHECK(!IS_ERR(taken));
 	if (IS_ERR(taken))
@@ -321,17 +360,19 @@ static void __init test_names(void)
 		vdpa_unregister_device(automatic);
 	vdpa_unregister_device(taken);
 
-	/* A file that the parent has in sysfs */
-	taken = test_alloc(&test_full, 1, 1, "uevent");
-	CHECK(!IS_ERR(taken));
-	if (IS_ERR(taken))
-		return;
-	ret = vdpa_register_device(taken);
-	CHECK(ret == -EEXIST);
-	if (ret)
-		put_device(&taken->dev);
-	else
-		vdpa_unregister_device(taken);
+	/* Files that the parent, and bus drivers, have in sysfs */
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		taken = test_alloc(&test_full, 1, 1, files[i]);
+		CHECK(!IS_ERR(taken));
+		if (IS_ERR(taken))
+			return;
+		ret = vdpa_register_device(taken);
+		CHECK(ret == -EEXIST);
+		if (ret)
+			put_device(&taken->dev);
+		else
+			vdpa_unregister_device(taken);
+	}
 }
 
 static void __init test_unregister_frees(void)

@@ -4,7 +4,7 @@
  * unmap it and unpin it, account for it, tear everything down.
  *
  * The one rule of all of this: memory is given back only when the device can't
- * reach it any more, because the parent has said so or has been reset.
+ * reach it any more, because the parent has said so.
  */
 
 #include <linux/hugetlb.h>
@@ -121,20 +121,24 @@ static unsigned long vhost_vdpa_free_maps(struct list_head *maps)
 	return npages;
 }
 
-/* The same for maps that have been accounted for */
-static void vhost_vdpa_release_maps(struct vhost_vdpa_spaces *spaces,
+/*
+ * The same for maps that have been accounted for.  Not with spaces->lock: pages
+ * are locked to make them dirty, and what a page is of (a file system in
+ * userspace, say) may keep it locked.
+ */
+static void vhost_vdpa_release_maps(struct mm_struct *mm,
 				    struct list_head *maps)
 {
 	if (!list_empty(maps))
-		atomic64_sub(vhost_vdpa_free_maps(maps), &spaces->mm->pinned_vm);
+		atomic64_sub(vhost_vdpa_free_maps(maps), &mm->pinned_vm);
 }
 
 /*
  * Hand the table to a parent with set_map.  Once it has taken it, nothing else
- * is reached any more, and stale maps can go.
+ * is reached any more, and stale maps are @gone.
  */
 static int vhost_vdpa_sync(struct vhost_vdpa_spaces *spaces,
-			   struct vhost_vdpa_as *as)
+			   struct vhost_vdpa_as *as, struct list_head *gone)
 {
 	int r;
 
@@ -142,7 +146,7 @@ static int vhost_vdpa_sync(struct vhost_vdpa_spaces *spaces,
 	if (r)
 		return r;
 
-	vhost_vdpa_release_maps(spaces, &as->stale);
+	list_splice_tail_init(&as->stale, gone);
 
 	return 0;
 }
@@ -164,7 +168,8 @@ static int perm_to_iommu_flags(u32 perm)
  * @maps after an error are neither here nor there.
  */
 static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
-			  struct vhost_vdpa_as *as, struct list_head *maps)
+			  struct vhost_vdpa_as *as, struct list_head *maps,
+			  struct list_head *gone)
 {
 	struct vdpa_device *vdpa = spaces->vdpa;
 	const struct vdpa_config_ops *ops = vdpa->config;
@@ -189,25 +194,25 @@ static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
 	}
 
 	if (vhost_vdpa_has_set_map(spaces) && !spaces->batch)
-		r = vhost_vdpa_sync(spaces, as);
+		r = vhost_vdpa_sync(spaces, as, gone);
 
 	return r;
 }
 
 /*
  * Remove the mapping that starts with @first: from the parent, then from the
- * table, and unpin its pages only then.  After an error it is still there.
- * Sets @last to the last address that it had.
+ * table.  Only then its maps are @gone, or, with set_map, stale.  After an
+ * error it is still there.  Sets @last to the last address that it had.
  */
 static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
 				     struct vhost_vdpa_as *as,
-				     struct vhost_iotlb_map *first, u64 *last)
+				     struct vhost_iotlb_map *first, u64 *last,
+				     struct list_head *gone)
 {
 	const struct vdpa_config_ops *ops = spaces->vdpa->config;
 	struct vhost_iotlb_map *map, *next, *end = first;
 	struct list_head *head = &as->iotlb.list;
 	u64 start = first->start, size;
-	unsigned long npages = 0;
 	int r = 0;
 
 	/* A map without the flag belongs to the same mapping as the one before */
@@ -231,19 +236,16 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
 
 	trace_vhost_vdpa_unmap(spaces->vdpa, as->id, start, size);
 
+	if (vhost_vdpa_has_set_map(spaces))
+		gone = &as->stale;
 	spaces->nmappings--;
 	for (next = first, map = NULL; map != end;) {
 		map = next;
 		next = list_next_entry(map, link);
 		vhost_iotlb_map_unlink(&as->iotlb, map);
-		if (ops->set_map && !ops->dma_map)
-			list_add_tail(&map->link, &as->stale);
-		else
-			npages += vhost_vdpa_free_map(map);
+		list_add_tail(&map->link, gone);
 		vhost_vdpa_resched();
 	}
-	if (npages)
-		atomic64_sub(npages, &spaces->mm->pinned_vm);
 
 	return 0;
 }
@@ -253,7 +255,8 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
  * look-ups as there are mappings to remove.
  */
 static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
-			    struct vhost_vdpa_as *as, u64 start, u64 last)
+			    struct vhost_vdpa_as *as, u64 start, u64 last,
+			    struct list_head *gone)
 {
 	struct vhost_iotlb_map *map;
 	u64 end;
@@ -265,7 +268,7 @@ static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
 			vhost_vdpa_resched();
 		}
 
-		r = vhost_vdpa_remove_mapping(spaces, as, map, &end);
+		r = vhost_vdpa_remove_mapping(spaces, as, map, &end, gone);
 		if (r)
 			return r;
 
@@ -276,7 +279,7 @@ static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
 	}
 
 	if (!list_empty(&as->stale) && !spaces->batch)
-		return vhost_vdpa_sync(spaces, as);
+		return vhost_vdpa_sync(spaces, as, gone);
 
 	return 0;
 }
@@ -471,10 +474,25 @@ int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
 	u64 last = msg->iova + msg->size - 1;
 	struct vhost_vdpa_as *as;
 	LIST_HEAD(maps);
+	LIST_HEAD(gone);
 	int r;
 
 	if (!vhost_vdpa_update_ok(spaces, asid, msg))
 		return -EINVAL;
+
+	mutex_lock(&spaces->lock);
+	as = vhost_vdpa_as_get(spaces, asid);
+	if (IS_ERR(as))
+		r = PTR_ERR(as);
+	else if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last))
+		r = -EEXIST;
+	else if (spaces->nmappings >= READ_ONCE(max_mappings))
+		r = -ENOSPC;
+	else
+		r = 0;
+	mutex_unlock(&spaces->lock);
+	if (r)
+		return r;
 
 	r = vhost_vdpa_account(spaces, mm, npages);
 	if (r)
@@ -484,38 +502,32 @@ int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
 	if (r)
 		goto err_account;
 
+	/* Messages come one at a time, but the device may be gone by now */
 	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
-	if (IS_ERR(as)) {
-		r = PTR_ERR(as);
-		goto err_unlock;
-	}
-
-	if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last)) {
-		r = -EEXIST;
-		goto err_unlock;
-	}
-
-	if (spaces->nmappings >= READ_ONCE(max_mappings)) {
-		r = -ENOSPC;
+	if (!spaces->vdpa) {
+		r = -ENODEV;
 		goto err_unlock;
 	}
 
 	spaces->mm = mm;
-	r = vhost_vdpa_map(spaces, as, &maps);
+	r = vhost_vdpa_map(spaces, as, &maps, &gone);
 	if (r) {
-		vhost_vdpa_unmap(spaces, as, msg->iova, last);
+		vhost_vdpa_unmap(spaces, as, msg->iova, last, &gone);
 		goto err_unlock;
 	}
 	trace_vhost_vdpa_map(spaces->vdpa, as->id, msg->iova, msg->size,
 			     msg->uaddr, msg->perm);
 	mutex_unlock(&spaces->lock);
 
+	/* A parent with set_map may have taken what it didn't before */
+	vhost_vdpa_release_maps(mm, &gone);
+
 	return 0;
 
 err_unlock:
 	mutex_unlock(&spaces->lock);
-	/* What was mapped has given back its share */
+	vhost_vdpa_release_maps(mm, &gone);
+	/* What is left is what hasn't been mapped */
 	npages = vhost_vdpa_free_maps(&maps);
 err_account:
 	atomic64_sub(npages, &mm->pinned_vm);
@@ -548,6 +560,8 @@ int vhost_vdpa_as_unmap(struct vhost_vdpa_spaces *spaces, u32 asid,
 {
 	u64 last = iova + size - 1;
 	struct vhost_vdpa_as *as;
+	struct mm_struct *mm;
+	LIST_HEAD(gone);
 	int r;
 
 	if (last < iova)
@@ -555,8 +569,14 @@ int vhost_vdpa_as_unmap(struct vhost_vdpa_spaces *spaces, u32 asid,
 
 	mutex_lock(&spaces->lock);
 	as = vhost_vdpa_as_get(spaces, asid);
-	r = IS_ERR(as) ? PTR_ERR(as) : vhost_vdpa_unmap(spaces, as, iova, last);
+	if (IS_ERR(as))
+		r = PTR_ERR(as);
+	else
+		r = vhost_vdpa_unmap(spaces, as, iova, last, &gone);
+	mm = spaces->mm;
 	mutex_unlock(&spaces->lock);
+
+	vhost_vdpa_release_maps(mm, &gone);
 
 	return r;
 }
@@ -605,6 +625,8 @@ int vhost_vdpa_as_batch_begin(struct vhost_vdpa_spaces *spaces, u32 asid)
 int vhost_vdpa_as_batch_end(struct vhost_vdpa_spaces *spaces, u32 asid)
 {
 	struct vhost_vdpa_as *as;
+	struct mm_struct *mm;
+	LIST_HEAD(gone);
 	int r = 0;
 
 	mutex_lock(&spaces->lock);
@@ -614,9 +636,12 @@ int vhost_vdpa_as_batch_end(struct vhost_vdpa_spaces *spaces, u32 asid)
 	} else if (spaces->batch) {
 		spaces->batch = NULL;
 		if (vhost_vdpa_has_set_map(spaces))
-			r = vhost_vdpa_sync(spaces, as);
+			r = vhost_vdpa_sync(spaces, as, &gone);
 	}
+	mm = spaces->mm;
 	mutex_unlock(&spaces->lock);
+
+	vhost_vdpa_release_maps(mm, &gone);
 
 	return r;
 }
@@ -741,8 +766,9 @@ int vhost_vdpa_spaces_restore(struct vhost_vdpa_spaces *spaces)
 		/* The end of the batch does it */
 		if (!as || as == spaces->batch)
 			continue;
-		if (as->iotlb.nmaps || !list_empty(&as->stale)) {
-			r = vhost_vdpa_sync(spaces, as);
+		/* What is stale stays so until there is a message */
+		if (as->iotlb.nmaps) {
+			r = vdpa_set_map(spaces->vdpa, as->id, &as->iotlb);
 			if (r)
 				return r;
 		}
@@ -752,22 +778,35 @@ int vhost_vdpa_spaces_restore(struct vhost_vdpa_spaces *spaces)
 }
 
 /*
- * Remove all of an address space.  The device has been reset, so the pages can
- * be unpinned whatever the parent says.
+ * Remove all of an address space.  Parents keep mappings across a reset: those
+ * of one that doesn't let go of them stay pinned for ever, as someone else will
+ * open the device.
  */
 static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
-				  struct vhost_vdpa_as *as)
+				  struct vhost_vdpa_as *as,
+				  struct list_head *gone)
 {
 	struct vhost_iotlb_map *map, *next;
+	LIST_HEAD(kept);
 
-	vhost_vdpa_unmap(spaces, as, 0, U64_MAX);
+	if (vhost_vdpa_unmap(spaces, as, 0, U64_MAX, gone))
+		dev_err(&spaces->vdpa->dev,
+			"can't be made to unmap address space %u\n", as->id);
 
+	list_splice_init(&as->stale, &kept);
 	list_for_each_entry_safe(map, next, &as->iotlb.list, link) {
 		vhost_iotlb_map_unlink(&as->iotlb, map);
-		list_add_tail(&map->link, &as->stale);
+		list_add_tail(&map->link, &kept);
 		vhost_vdpa_resched();
 	}
-	vhost_vdpa_release_maps(spaces, &as->stale);
+
+	/* The domain of the platform's IOMMU goes, and takes all with it */
+	if (spaces->domain) {
+		list_splice_tail(&kept, gone);
+	} else {
+		list_for_each_entry_safe(map, next, &kept, link)
+			kfree(map);
+	}
 
 	kfree(as);
 }
@@ -775,11 +814,14 @@ static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
 /**
  * vhost_vdpa_spaces_close - remove all mappings and all address spaces
  * @spaces: the address spaces of a device; nothing is done if they are closed
+ * @gone: a list that gets the maps of memory which is still to be unpinned, for
+ *	vhost_vdpa_spaces_unpin()
  *
  * Context: with @spaces->lock, after the device has been reset and before it is
  * gone.  Sleeps.
  */
-void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces)
+void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces,
+			     struct list_head *gone)
 {
 	unsigned int i;
 
@@ -789,23 +831,37 @@ void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces)
 	spaces->batch = NULL;
 	for (i = 0; i < spaces->nas; i++)
 		if (spaces->as[i])
-			vhost_vdpa_as_destroy(spaces, spaces->as[i]);
+			vhost_vdpa_as_destroy(spaces, spaces->as[i], gone);
 	kvfree(spaces->as);
 	spaces->as = NULL;
 	spaces->nmappings = 0;
-	spaces->mm = NULL;
 
 	vhost_vdpa_free_domain(spaces);
 }
 
 /**
+ * vhost_vdpa_spaces_unpin - unpin memory
+ * @spaces: the address spaces of a device
+ * @gone: maps of memory that the device can't reach any more; empty afterwards
+ *
+ * Context: without @spaces->lock, while the file is open.  Sleeps, for as long
+ * as someone keeps a page locked.
+ */
+void vhost_vdpa_spaces_unpin(struct vhost_vdpa_spaces *spaces,
+			     struct list_head *gone)
+{
+	vhost_vdpa_release_maps(spaces->mm, gone);
+}
+
+/**
  * vhost_vdpa_spaces_release - free what messages have needed
- * @spaces: the address spaces of a device, closed
+ * @spaces: the address spaces of a device, closed, and all memory unpinned
  *
  * Context: with &vhost_dev.mutex, when the file is closed.
  */
 void vhost_vdpa_spaces_release(struct vhost_vdpa_spaces *spaces)
 {
+	spaces->mm = NULL;
 	free_page((unsigned long)spaces->pages);
 	spaces->pages = NULL;
 }

@@ -92,7 +92,10 @@ struct vhost_vdpa_spaces {
 /* For the time that a file is open */
 int vhost_vdpa_spaces_open(struct vhost_vdpa_spaces *spaces);
 int vhost_vdpa_spaces_restore(struct vhost_vdpa_spaces *spaces);
-void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces);
+void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces,
+			     struct list_head *gone);
+void vhost_vdpa_spaces_unpin(struct vhost_vdpa_spaces *spaces,
+			     struct list_head *gone);
 void vhost_vdpa_spaces_release(struct vhost_vdpa_spaces *spaces);
 
 /* The messages */

@@ -40,6 +40,21 @@ int vdpasim_iommu_init(struct vdpasim *sim)
 	return 0;
 }
 
+/* There may be millions of mappings. */
+static void vdpasim_iotlb_free(struct vhost_iotlb *iotlb)
+{
+	struct vhost_iotlb_map *map, *next;
+
+	if (!iotlb)
+		return;
+
+	list_for_each_entry_safe(map, next, &iotlb->list, link) {
+		vhost_iotlb_map_free(iotlb, map);
+		cond_resched();
+	}
+	vhost_iotlb_free(iotlb);
+}
+
 /**
  * vdpasim_iommu_free - free what vdpasim_iommu_init() set up
  * @sim: the device; nobody uses it any more
@@ -49,7 +64,7 @@ void vdpasim_iommu_free(struct vdpasim *sim)
 	unsigned int i;
 
 	for (i = 0; i < VDPASIM_AS_MAX; i++)
-		vhost_iotlb_free(sim->as[i]);
+		vdpasim_iotlb_free(sim->as[i]);
 	kfree(sim->group_asid);
 }
 
@@ -57,21 +72,24 @@ static void vdpasim_iommu_unmap(struct vdpasim *sim, unsigned int asid,
 				u64 start, u64 last)
 {
 	struct vhost_iotlb_map *map;
-	unsigned long flags;
 	unsigned int n;
+	bool all;
 
 	do {
-		spin_lock_irqsave(&sim->iommu_lock, flags);
-		for (n = 0; n < VDPASIM_UNMAP_BATCH; n++) {
+		all = false;
+		spin_lock_irq(&sim->iommu_lock);
+		for (n = 0; !all && n < VDPASIM_UNMAP_BATCH; n++) {
 			map = vhost_iotlb_itree_first(sim->as[asid], start,
 						      last);
-			if (!map)
-				break;
-			vhost_iotlb_map_free(sim->as[asid], map);
+			/* vhost-vdpa's mappings don't overlap. */
+			all = !map || (map->start <= start &&
+				       map->last >= last);
+			if (map)
+				vhost_iotlb_map_free(sim->as[asid], map);
 		}
-		spin_unlock_irqrestore(&sim->iommu_lock, flags);
+		spin_unlock_irq(&sim->iommu_lock);
 		cond_resched();
-	} while (map);
+	} while (!all);
 }
 
 /* Let the virtqueues use what their groups are bound to. */
@@ -97,14 +115,13 @@ static void vdpasim_iommu_switch(struct vdpasim *sim)
  */
 void vdpasim_iommu_reset(struct vdpasim *sim)
 {
-	unsigned long flags;
 	unsigned int i;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 	for (i = 0; i < sim->vdpa.ngroups; i++)
 		sim->group_asid[i] = 0;
 	vdpasim_iommu_switch(sim);
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 }
 
 /* What follows, down to the DMA API, is described with struct vdpa_config_ops. */
@@ -124,12 +141,11 @@ int vdpasim_set_group_asid(struct vdpa_device *vdpa, unsigned int group,
 			   unsigned int asid)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
-	unsigned long flags;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 	sim->group_asid[group] = asid;
 	vdpasim_iommu_switch(sim);
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 
 	return 0;
 }
@@ -160,7 +176,12 @@ int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid,
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 	struct vhost_iotlb_map *map, *copy;
 	struct vhost_iotlb *new;
-	unsigned long flags;
+
+	/* To take everything away can't fail. */
+	if (!iotlb->nmaps) {
+		vdpasim_iommu_unmap(sim, asid, 0, U64_MAX);
+		return 0;
+	}
 
 	/* What there is stays in place until what replaces it is complete. */
 	new = vhost_iotlb_alloc(0, 0);
@@ -172,19 +193,19 @@ int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid,
 		copy = vdpasim_alloc_map(map->start, map->last, map->addr,
 					 map->perm);
 		if (!copy) {
-			vhost_iotlb_free(new);
+			vdpasim_iotlb_free(new);
 			return -ENOMEM;
 		}
 		vhost_iotlb_map_link(new, copy);
 		cond_resched();
 	}
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 	swap(sim->as[asid], new);
 	vdpasim_iommu_switch(sim);
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 
-	vhost_iotlb_free(new);
+	vdpasim_iotlb_free(new);
 
 	return 0;
 }
@@ -194,7 +215,6 @@ int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 	struct vhost_iotlb_map *map;
-	unsigned long flags;
 
 	if (!size || iova > U64_MAX - (size - 1))
 		return -EINVAL;
@@ -203,9 +223,9 @@ int vdpasim_dma_map(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
 	if (!map)
 		return -ENOMEM;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 	vhost_iotlb_map_link(sim->as[asid], map);
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 
 	return 0;
 }

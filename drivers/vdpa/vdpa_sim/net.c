@@ -168,11 +168,10 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
-	unsigned long flags;
 	ssize_t len;
 	int ret = 0;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 
 	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
 		goto out;
@@ -196,7 +195,7 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 	/* Sent, if not received */
 	ret = vdpasim_vq_complete(sim, tx, 0);
 out:
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 
 	return ret;
 }
@@ -230,12 +229,11 @@ static bool vdpasim_net_command(struct vdpasim_net *net)
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *cvq = &sim->vqs[VDPASIM_NET_CVQ];
 	struct vdpasim_net_cmd cmd;
-	unsigned long flags;
 	bool more = false;
 	virtio_net_ctrl_ack ack;
 	ssize_t len;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 
 	if (!vdpasim_vq_get(sim, cvq, &sim->riov, &sim->wiov))
 		goto out;
@@ -262,7 +260,7 @@ static bool vdpasim_net_command(struct vdpasim_net *net)
 		sim->generation++;
 	}
 out:
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 
 	return more;
 

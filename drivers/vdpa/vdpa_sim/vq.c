@@ -127,16 +127,15 @@ EXPORT_SYMBOL_GPL(vdpasim_vq_complete);
  */
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 {
-	unsigned long flags;
 	int ret;
 
 	if (!vq->completed)
 		return;
 	vq->completed = false;
 
-	spin_lock_irqsave(&sim->iommu_lock, flags);
+	spin_lock_irq(&sim->iommu_lock);
 	ret = vringh_need_notify_iotlb(&vq->vring);
-	spin_unlock_irqrestore(&sim->iommu_lock, flags);
+	spin_unlock_irq(&sim->iommu_lock);
 	if (unlikely(ret < 0)) {
 		vdpasim_vq_break(sim, vq, ret);
 		return;

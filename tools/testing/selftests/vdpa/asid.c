@@ -5,7 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define RW	VHOST_ACCESS_RW
 #define PG	4096UL

@@ -5,7 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define UNSET	0x5a
 #define SLOT	0x80

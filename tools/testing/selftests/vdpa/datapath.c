@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 static const uint8_t everyone[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 static const uint8_t multicast[ETH_ALEN] = { 0x01, 0x00, 0x5e, 0x01, 0x02, 0x03 };

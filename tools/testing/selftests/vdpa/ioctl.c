@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define STATUS_OK (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
 		   VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define PG	4096UL
 #define IOVA	0x100000UL

@@ -9,14 +9,19 @@ need_root
 mac=52:54:00:12:34:56
 tools=(vdpa)
 [ "$VDPA" = vdpa ] || tools+=("$VDPA")
-need vdpa python3
+need vdpa perl
 
 trap 'vdpa dev del t0; vdpa dev del t1; vdpa dev del t2' EXIT 2> /dev/null
 tap_begin
 sim_load
 
-# json EXPRESSION TEXT: what a Python expression makes of it, as d.
-json() { python3 -c 'import json, sys; d = json.loads(sys.argv[2]); print(eval(sys.argv[1]))' "$1" "$2" 2>&1; }
+# json TEXT PATH...: the values at these places, 'dev/t0/type'.
+json() {
+	perl -MJSON::PP -e '
+		my $d = decode_json(shift);
+		print join(" ", map { my $v = $d; $v = $v->{$_} for split m{/}; ref $v ? "@$v" : $v } @ARGV), "\n"
+	' "$@" 2>&1
+}
 
 test_tool() {
 	local v="$1" out_dir=$out out version
@@ -33,8 +38,8 @@ test_tool() {
 	done
 	contains "$(t "mgmtdev show of one")" '^vdpasim_net:' "$("$v" mgmtdev show vdpasim_net 2>&1)"
 	out=$("$v" -j mgmtdev show 2>&1)
-	equal "$(t "mgmtdev show -j")" "['net'] 3" \
-		"$(json 'd["mgmtdev"]["vdpasim_net"]["supported_classes"], d["mgmtdev"]["vdpasim_net"]["max_supported_vqs"]' "$out" | tr -d '(),' | sed "s/\] /] /")"
+	equal "$(t "mgmtdev show -j")" "net 3" \
+		"$(json "$out" mgmtdev/vdpasim_net/supported_classes mgmtdev/vdpasim_net/max_supported_vqs)"
 	refuse "$(t "mgmtdev show of none")" 'No such device' "$v" mgmtdev show nobody
 
 	equal "$(t "no device yet")" "" "$("$v" dev show 2>&1)"
@@ -44,7 +49,7 @@ test_tool() {
 		"$("$v" dev show t0 2>&1 | sed 's/ *$//')"
 	equal "$(t "dev show of all")" "t0: t1:" "$("$v" dev show | awk '{ print $1 }' | sort | xargs)"
 	equal "$(t "dev show -j")" "network vdpasim_net 3 256" \
-		"$(json '" ".join(str(d["dev"]["t0"][k]) for k in ("type", "mgmtdev", "max_vqs", "max_vq_size"))' "$("$v" -j dev show t0)")"
+		"$(json "$("$v" -j dev show t0)" dev/t0/type dev/t0/mgmtdev dev/t0/max_vqs dev/t0/max_vq_size)"
 
 	out=$("$v" dev config show t0 2>&1)
 	contains "$(t "dev config show: MAC")" "mac $mac" "$out"
@@ -53,7 +58,7 @@ test_tool() {
 	lacks "$(t "dev config show: no negotiated features before a driver")" 'negotiated_features +[A-Z]' "$out"
 	# The tool's own name for the link has a blank at its end.
 	equal "$(t "dev config show -j")" "$mac up 1400" \
-		"$(json '" ".join(str(d["config"]["t0"][k]) for k in ("mac", "link ", "mtu"))' "$("$v" -j dev config show t0)")"
+		"$(json "$("$v" -j dev config show t0)" config/t0/mac "config/t0/link " config/t0/mtu)"
 	equal "$(t "dev config show of all")" "t0: t1:" "$("$v" dev config show | awk '/mac/ { print $1 }' | sort | xargs)"
 	out=$("$v" dev config show t1 2>&1)
 	contains "$(t "a MAC of its own")" 'mac [0-9a-f][26ae]:' "$out"

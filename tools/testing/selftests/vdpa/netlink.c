@@ -8,7 +8,7 @@
 #include <linux/netlink.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define STR(type, text)	{ type, text, sizeof(text) }
 #define MGMTDEV		STR(ATTR_MGMTDEV_DEV_NAME, TEST_MGMTDEV)
@@ -118,7 +118,8 @@ TEST_F(nl, bad_names)
 TEST_F(nl, odd_names)
 {
 	static const char * const odd[] = {
-		"%s%n", "-", "a", "...", "~", "123456789012345678901234567890123456789012345678901234567890123",
+		"%s%n", "-", "a", "...", "~",
+		"123456789012345678901234567890123456789012345678901234567890123",
 	};
 	size_t i;
 
@@ -201,13 +202,13 @@ TEST_F(nl, garbage)
 	static const int cmds[] = {
 		CMD_MGMTDEV_GET, CMD_DEV_NEW, CMD_DEV_DEL, CMD_DEV_GET, CMD_DEV_CONFIG_GET,
 	};
-	static const size_t lens[] = { 0, 1, 2, 3, 4, 6, 7, 8, 9, 15, 63, 128 };
+	static const size_t lens[] = { 0, 1, 2, 4, 7, 8, 128 };
 	int type, k;
 	size_t i, c;
 
 	for (k = 0; k < 2; k++) {
 		memset(noise, k ? 0xff : 'a', sizeof(noise));
-		for (type = 0; type < 40; type++) {
+		for (type = 0; type < 24; type++) {
 			for (i = 0; i < ARRAY_LEN(lens); i++) {
 				struct attr add[] = { MGMTDEV, NAME, { type, noise, lens[i] } };
 

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define DEBUGFS		"/sys/kernel/debug/"
@@ -139,7 +139,7 @@ static int undo_map(struct _test_data_oom *self, int rc)
 	return 0;
 }
 
-TEST_F_TIMEOUT(oom, map, 300)
+TEST_F_TIMEOUT(oom, map, 600)
 {
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	EXPECT_LT(0, sweep(self, do_map, undo_map));
@@ -170,7 +170,7 @@ static int undo_nothing(struct _test_data_oom *self, int rc)
 	return pinned_pages() == self->pinned ? 0 : -3000;
 }
 
-TEST_F_TIMEOUT(oom, open_and_map, 300)
+TEST_F_TIMEOUT(oom, open_and_map, 600)
 {
 	close(self->n.fd);
 	EXPECT_LT(0, sweep(self, do_map_fresh, undo_nothing));
@@ -194,7 +194,7 @@ static int undo_unmap(struct _test_data_oom *self, int rc)
 	return do_map(self) ? -3002 : 0;
 }
 
-TEST_F_TIMEOUT(oom, unmap, 300)
+TEST_F_TIMEOUT(oom, unmap, 600)
 {
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	ASSERT_EQ(0, do_map(self));
@@ -222,7 +222,7 @@ static int undo_batch(struct _test_data_oom *self, int rc)
 	return pinned_pages() == self->pinned ? 0 : -3001;
 }
 
-TEST_F_TIMEOUT(oom, batch, 300)
+TEST_F_TIMEOUT(oom, batch, 600)
 {
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	EXPECT_LT(0, sweep(self, do_batch, undo_batch));
@@ -257,7 +257,7 @@ static int undo_start(struct _test_data_oom *self, int rc)
 	return 0;
 }
 
-TEST_F_TIMEOUT(oom, start, 300)
+TEST_F_TIMEOUT(oom, start, 600)
 {
 	EXPECT_LT(0, sweep(self, do_start, undo_start));
 }
@@ -330,7 +330,7 @@ static int undo_show(struct _test_data_oom *self, int rc)
 	return do_show(self) ? -3000 : 0;
 }
 
-TEST_F_TIMEOUT(oom, show, 300)
+TEST_F_TIMEOUT(oom, show, 600)
 {
 	EXPECT_LT(0, sweep(self, do_show, undo_show));
 }

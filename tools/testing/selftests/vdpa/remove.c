@@ -9,7 +9,7 @@
 #include <pthread.h>
 
 #include "vdpa_util.h"
-#include "../kselftest_harness.h"
+#include "harness.h"
 
 #define SYS_DEV "/sys/bus/vdpa/devices/" TEST_DEV
 
@@ -269,7 +269,7 @@ TEST_F(gone, closed_late)
 	EXPECT_EQ(self->pinned, pinned_pages());
 }
 
-TEST_F_TIMEOUT(gone, again_and_again, 120)
+TEST_F_TIMEOUT(gone, again_and_again, 600)
 {
 	int i;
 

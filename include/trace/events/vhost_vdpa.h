@@ -12,6 +12,7 @@
 
 #include <linux/tracepoint.h>
 #include <linux/vdpa.h>
+#include <linux/vhost_types.h>
 
 #define show_vhost_msg(type)						\
 	__print_symbolic(type,						\

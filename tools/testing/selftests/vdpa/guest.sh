@@ -42,7 +42,7 @@ start_qemu() {
 		-object memory-backend-memfd,id=guest,size=192M,share=on \
 		-nodefaults -display none -no-reboot \
 		-kernel "$(guest_kernel)" -initrd "$work/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 random.trust_cpu=on" \
+		-append "console=ttyS0 quiet panic=-1 no_timer_check" \
 		-serial "file:$work/serial" \
 		-netdev "vhost-vdpa,id=net0,vhostdev=$1" \
 		-device "virtio-net-pci,netdev=net0,mac=$2" \

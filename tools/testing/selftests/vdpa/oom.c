@@ -14,6 +14,7 @@
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
 #define DEBUGFS		"/sys/kernel/debug/"
 #define MAX_FAILURES	2000
+#define PAGES		24
 
 static void ready_to_fail(void)
 {
@@ -82,9 +83,10 @@ FIXTURE_SETUP(oom) {
 	ASSERT_LE(0, self->n.fd);
 	self->n.asid[CVQ] = ASID1;
 	self->pinned = pinned_pages();
-	ASSERT_EQ(0, area_alloc(&self->a, 0x70000000, 600 * 4096));
-	for (i = 0; i < 600; i++)
-		((char *)self->a.va)[(i * 197) % 600 * 4096] = i;
+	ASSERT_EQ(0, area_alloc(&self->a, 0x70000000, PAGES * 4096));
+	/* Each page a piece of its own, and so an allocation or two. */
+	for (i = 0; i < PAGES; i++)
+		((char *)self->a.va)[(i * 7) % PAGES * 4096] = i;
 	fail_fd = open(FAIL_NTH, O_RDWR);
 	ASSERT_LE(0, fail_fd);
 }
@@ -207,8 +209,8 @@ static int do_batch(struct _test_data_oom *self)
 
 	rc = send_msg(fd, ASID0, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0);
 	for (i = 0; !rc && i < 4; i++)
-		rc = map(fd, ASID0, self->a.iova + i * 0x10000, 0x8000,
-			 (char *)self->a.va + i * 0x10000, VHOST_ACCESS_RW);
+		rc = map(fd, ASID0, self->a.iova + i * 0x6000, 0x5000,
+			 (char *)self->a.va + i * 0x6000, VHOST_ACCESS_RW);
 	i = send_msg(fd, ASID0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0);
 
 	return rc ? rc : i;

@@ -216,10 +216,13 @@ static int do_batch(struct _test_data_oom *self)
 	return rc ? rc : i;
 }
 
+/* An END that was refused leaves the batch open. */
 static int undo_batch(struct _test_data_oom *self, int rc)
 {
 	if (unmap(self->n.fd, ASID0, self->a.iova, self->a.size))
 		return -3000;
+	if (send_msg(self->n.fd, ASID0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0))
+		return -3002;
 
 	return pinned_pages() == self->pinned ? 0 : -3001;
 }

@@ -290,7 +290,7 @@ int sim_load(bool batch_mapping, int num_as)
 
 bool sim_is_static(void)
 {
-	return vdpa_family() < 0;
+	return vdpa_family() == -ENOENT;
 }
 
 int sim_add(const char *name, const uint8_t *mac, uint16_t mtu)

@@ -306,14 +306,15 @@ TEST_F(iotlb, hole)
 
 TEST_F(iotlb, many)
 {
-	int i;
+	/* To take the whole table for each costs the square of how many there are. */
+	int i, n = variant->batch_mapping ? 256 : 1024;
 
-	for (i = 0; i < 1024; i++)
+	for (i = 0; i < n; i++)
 		ASSERT_EQ(0, map_at(self, 0, i, 1));
-	EXPECT_EQ(1024, held(self));
-	for (i = 0; i < 1024; i += 2)
+	EXPECT_EQ(n, held(self));
+	for (i = 0; i < n; i += 2)
 		ASSERT_EQ(0, unmap_at(self, 0, i, 1));
-	EXPECT_EQ(512, held(self));
+	EXPECT_EQ(n / 2, held(self));
 	EXPECT_EQ(0, unmap(self->fd, 0, 0, 1UL << 63));
 	EXPECT_EQ(0, held(self));
 }

@@ -29,6 +29,11 @@ module_param(num_as, uint, 0444);
 MODULE_PARM_DESC(num_as,
 		 "Give devices this many address spaces, up to 8, and put each virtqueue into a group of its own (default: 0, what suits the device)");
 
+static bool doorbell;
+module_param(doorbell, bool, 0444);
+MODULE_PARM_DESC(doorbell,
+		 "Have doorbells that drivers can map, and look at the virtqueues with every tick, as nothing tells when one is written to (default: N)");
+
 static void vdpasim_work(struct kthread_work *work)
 {
 	struct vdpasim *sim = container_of(work, struct vdpasim, work);
@@ -62,6 +67,19 @@ void vdpasim_kick_all(struct vdpasim *sim)
 	kthread_queue_work(sim->worker, &sim->work);
 }
 
+/* What a device with doorbells does instead of listening */
+static void vdpasim_poll(struct kthread_work *work)
+{
+	struct vdpasim *sim = container_of(work, struct vdpasim, poll.work);
+
+	mutex_lock(&sim->lock);
+	if (sim->status & VIRTIO_CONFIG_S_DRIVER_OK) {
+		vdpasim_kick_all(sim);
+		kthread_queue_delayed_work(sim->worker, &sim->poll, 1);
+	}
+	mutex_unlock(&sim->lock);
+}
+
 static void vdpasim_reset(struct vdpasim *sim)
 {
 	unsigned int i;
@@ -71,6 +89,8 @@ static void vdpasim_reset(struct vdpasim *sim)
 
 	vdpasim_iommu_reset(sim);
 	sim->class->reset(sim);
+	if (sim->doorbell)
+		clear_page(sim->doorbell);
 
 	sim->status = 0;
 	sim->suspended = false;
@@ -160,6 +180,8 @@ static void vdpasim_set_status(struct vdpa_device *vdpa, u8 status)
 		/* There may have been kicks that were too early. */
 		if (status & VIRTIO_CONFIG_S_DRIVER_OK)
 			vdpasim_kick_all(sim);
+		if (sim->doorbell)
+			kthread_queue_delayed_work(sim->worker, &sim->poll, 1);
 	}
 	mutex_unlock(&sim->lock);
 }
@@ -234,7 +256,8 @@ static void vdpasim_free(struct vdpa_device *vdpa)
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	if (sim->worker) {
-		/* It may be queued by itself */
+		/* They may be queued by themselves */
+		kthread_cancel_delayed_work_sync(&sim->poll);
 		kthread_cancel_work_sync(&sim->work);
 		kthread_destroy_worker(sim->worker);
 	}
@@ -243,6 +266,7 @@ static void vdpasim_free(struct vdpa_device *vdpa)
 	kfree(sim->kvecs);
 	kfree(sim->vqs);
 	kfree(sim->config);
+	free_page((unsigned long)sim->doorbell);
 	mutex_destroy(&sim->lock);
 }
 
@@ -255,6 +279,7 @@ static const struct vdpa_config_ops vdpasim_ops = {
 	.get_vq_ready		= vdpasim_get_vq_ready,
 	.set_vq_state		= vdpasim_set_vq_state,
 	.get_vq_state		= vdpasim_get_vq_state,
+	.get_vq_notification	= vdpasim_get_vq_notification,
 	.get_vq_align		= vdpasim_get_vq_align,
 	.get_features		= vdpasim_get_features,
 	.set_features		= vdpasim_set_features,
@@ -327,6 +352,7 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 	sim->vq_groups = num_as;
 	mutex_init(&sim->lock);
 	kthread_init_work(&sim->work, vdpasim_work);
+	kthread_init_delayed_work(&sim->poll, vdpasim_poll);
 
 	ret = vdpasim_iommu_init(sim);
 	if (ret)
@@ -339,6 +365,11 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 			     GFP_KERNEL);
 	if (!sim->config || !sim->vqs || !sim->kvecs)
 		goto err;
+	if (doorbell) {
+		sim->doorbell = (void *)get_zeroed_page(GFP_KERNEL);
+		if (!sim->doorbell)
+			goto err;
+	}
 
 	vringh_kiov_init(&sim->riov, sim->kvecs, VDPASIM_QUEUE_MAX);
 	vringh_kiov_init(&sim->wiov, sim->kvecs + VDPASIM_QUEUE_MAX,

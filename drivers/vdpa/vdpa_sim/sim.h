@@ -111,6 +111,9 @@ struct vdpasim_class {
  * @work: what it does
  * @kicks: virtqueues that the driver has put something into.  Set by anyone in
  *         any context, taken by @work.
+ * @doorbell: the page that drivers can map to write to instead of a kick, for
+ *            any of the virtqueues, or NULL
+ * @poll: looks for what such a driver has made available
  * @lock: protects what follows down to @iommu_lock, @vqs and what the class
  *        adds
  * @status: device status
@@ -137,6 +140,8 @@ struct vdpasim {
 	struct kthread_worker *worker;
 	struct kthread_work work;
 	unsigned long kicks;
+	void *doorbell;
+	struct kthread_delayed_work poll;
 
 	/*
 	 * State of the device and of its virtqueues.  The worker holds it for
@@ -213,6 +218,8 @@ int vdpasim_set_vq_state(struct vdpa_device *vdpa, u16 idx,
 			 const struct vdpa_vq_state *state);
 int vdpasim_get_vq_state(struct vdpa_device *vdpa, u16 idx,
 			 struct vdpa_vq_state *state);
+struct vdpa_notification_area
+vdpasim_get_vq_notification(struct vdpa_device *vdpa, u16 idx);
 
 /* iommu.c: what the device can reach */
 extern const struct dma_map_ops vdpasim_dma_ops;

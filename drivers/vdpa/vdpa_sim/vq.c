@@ -288,3 +288,17 @@ int vdpasim_get_vq_state(struct vdpa_device *vdpa, u16 idx,
 
 	return 0;
 }
+
+struct vdpa_notification_area
+vdpasim_get_vq_notification(struct vdpa_device *vdpa, u16 idx)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	struct vdpa_notification_area area = {};
+
+	if (sim->doorbell) {
+		area.addr = virt_to_phys(sim->doorbell);
+		area.size = PAGE_SIZE;
+	}
+
+	return area;
+}

@@ -7,6 +7,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "vdpa_util.h"
 #include "harness.h"
@@ -331,19 +334,124 @@ TEST(open_while_it_goes)
 	pthread_join(t, NULL);
 }
 
-/* A doorbell page that is mapped when the device goes has to fault. */
-TEST(mapped_doorbell)
+/*
+ * A doorbell that is mapped when the device goes faults: whoever gets that memory next isn't
+ * written to.
+ */
+FIXTURE(doorbell) {
+	struct net n;
+	char *page[NQUEUES];
+};
+
+FIXTURE_VARIANT(doorbell) {
+	enum how how;
+};
+
+FIXTURE_VARIANT_ADD(doorbell, by_del) {
+	.how = BY_DEL,
+};
+
+FIXTURE_VARIANT_ADD(doorbell, by_unbind) {
+	.how = BY_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(doorbell, by_module) {
+	.how = BY_MODULE,
+};
+
+static void *map_doorbell(int fd, unsigned int idx, int prot, int flags, size_t pages)
+{
+	return mmap(NULL, pages * 4096, prot, flags, fd, idx * 4096);
+}
+
+FIXTURE_SETUP(doorbell) {
+	int i;
+
+	sim_unload();
+	ASSERT_EQ(0, run("modprobe vdpa_sim doorbell=1"));
+	self->n.fd = test_dev(false, 0);
+	ASSERT_LE(0, self->n.fd);
+	self->n.asid[CVQ] = ASID1;
+	for (i = 0; i < NQUEUES; i++) {
+		self->page[i] = map_doorbell(self->n.fd, i, PROT_WRITE, MAP_SHARED, 1);
+		ASSERT_NE(MAP_FAILED, self->page[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(doorbell) {
+	net_stop(&self->n);
+	sim_del(TEST_DEV);
+	/* The next test wants a device that listens. */
+	sim_unload();
+}
+
+/* The signal that a write to @p ends with; 0 if there is none. */
+static int signal_of_write(char *p)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (!pid) {
+		__atomic_store_n(p, 1, __ATOMIC_RELAXED);
+		_exit(0);
+	}
+	waitpid(pid, &status, 0);
+
+	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+TEST_F(doorbell, instead_of_a_kick)
+{
+	struct net *n = &self->n;
+	struct seg rx = { DATA_IOVA + BUF(1), 0x800, true };
+	struct seg tx = { DATA_IOVA + BUF(0), 0, false };
+
+	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
+	tx.len = frame_make((char *)n->data.va + BUF(0), test_mac, 64, 1);
+	ring_add(&n->q[RXQ], &rx, 1);
+	ring_add(&n->q[TXQ], &tx, 1);
+	*self->page[TXQ] = 1;
+	EXPECT_EQ(tx.len, net_recv(n, NULL));
+}
+
+TEST_F(doorbell, mapped_otherwise)
+{
+	int fd = self->n.fd;
+
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, NQUEUES, PROT_WRITE, MAP_SHARED, 1));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, 0x10000, PROT_WRITE, MAP_SHARED, 1));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, 0, PROT_WRITE, MAP_SHARED, 2));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, 0, PROT_WRITE, MAP_PRIVATE, 1));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, 0, PROT_READ | PROT_WRITE, MAP_SHARED, 1));
+}
+
+TEST_F(doorbell, faults)
+{
+	/* One is written to before, the others aren't. */
+	EXPECT_EQ(0, signal_of_write(self->page[TXQ]));
+	*self->page[TXQ] = 1;
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
+	ASSERT_EQ(0, take_away(variant->how));
+	EXPECT_EQ(SIGBUS, signal_of_write(self->page[TXQ]));
+	EXPECT_EQ(SIGBUS, signal_of_write(self->page[RXQ]));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(self->n.fd, 0, PROT_WRITE, MAP_SHARED, 1));
+	EXPECT_EQ(ENODEV, errno);
+	if (variant->how != BY_DEL)
+		return;
+	/* A device of the same name is another one. */
+	ASSERT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
+	EXPECT_EQ(SIGBUS, signal_of_write(self->page[TXQ]));
+}
+
+/* Devices have none unless they are asked for. */
+TEST(no_doorbell)
 {
 	int fd = test_dev(false, 0);
-	void *page;
 
 	ASSERT_LE(0, fd);
-	page = mmap(NULL, 4096, PROT_WRITE, MAP_SHARED, fd, 0);
+	EXPECT_EQ(MAP_FAILED, map_doorbell(fd, 0, PROT_WRITE, MAP_SHARED, 1));
+	EXPECT_EQ(EOPNOTSUPP, errno);
 	test_dev_end(fd);
-	if (page == MAP_FAILED)
-		SKIP(return, "the simulator has no doorbell to map");
-	/* A device that gets one needs the rest of this test. */
-	EXPECT_EQ(MAP_FAILED, page);
 }
 
 TEST_HARNESS_MAIN

@@ -398,18 +398,23 @@ int send_raw(int fd, const void *msg, size_t size)
 	return write(fd, msg, size) < 0 ? -errno : 0;
 }
 
+static struct vhost_iotlb_msg iotlb_msg(int type, uint64_t iova, uint64_t size, void *va, int perm)
+{
+	return (struct vhost_iotlb_msg) {
+		.iova = iova,
+		.size = size,
+		.uaddr = (uintptr_t)va,
+		.perm = perm,
+		.type = type,
+	};
+}
+
 int send_msg(int fd, uint32_t asid, int type, uint64_t iova, uint64_t size, void *va, int perm)
 {
 	struct msg_v2 msg = {
 		.type = VHOST_IOTLB_MSG_V2,
 		.asid = asid,
-		.iotlb = {
-			.iova = iova,
-			.size = size,
-			.uaddr = (uintptr_t)va,
-			.perm = perm,
-			.type = type,
-		},
+		.iotlb = iotlb_msg(type, iova, size, va, perm),
 	};
 
 	return send_raw(fd, &msg, sizeof(msg));
@@ -419,13 +424,7 @@ int send_v1(int fd, int type, uint64_t iova, uint64_t size, void *va, int perm)
 {
 	struct vhost_msg msg = {
 		.type = VHOST_IOTLB_MSG,
-		.iotlb = {
-			.iova = iova,
-			.size = size,
-			.uaddr = (uintptr_t)va,
-			.perm = perm,
-			.type = type,
-		},
+		.iotlb = iotlb_msg(type, iova, size, va, perm),
 	};
 
 	return send_raw(fd, &msg, sizeof(msg));

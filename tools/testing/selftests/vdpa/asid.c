@@ -490,19 +490,48 @@ TEST_F(groups, works)
 	EXPECT_EQ(1, net_loops_at_all(n));
 }
 
+static int map_area(struct net *n, uint32_t asid, const struct area *a)
+{
+	return map(n->fd, asid, a->iova, a->size, a->va, RW);
+}
+
+static int unmap_area(struct net *n, uint32_t asid, const struct area *a)
+{
+	return unmap(n->fd, asid, a->iova, a->size);
+}
+
 /* Each address space in turn loses what one queue needs: that queue stops, the others don't. */
 TEST_F(groups, unmap_one)
 {
+	struct area *data = &self->n.data, *ctrl = &self->n.ctrl;
 	struct net *n = &self->n;
+	int q;
 
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
-	ASSERT_EQ(1, net_loops(n, test_mac));
 	if (n->asid[CVQ] != n->asid[RXQ]) {
-		ASSERT_EQ(0, unmap(n->fd, n->asid[CVQ], CTRL_IOVA, AREA_SIZE));
-		EXPECT_EQ(1, net_loops(n, test_mac));
+		/* The same addresses in both: what the one loses, the other keeps. */
+		ASSERT_EQ(0, map_area(n, n->asid[CVQ], data));
+		ASSERT_EQ(0, map_area(n, n->asid[RXQ], ctrl));
+		ASSERT_EQ(0, unmap_area(n, n->asid[CVQ], data));
+		ASSERT_EQ(0, unmap_area(n, n->asid[RXQ], ctrl));
 	}
-	ASSERT_EQ(0, unmap(n->fd, n->asid[RXQ], DATA_IOVA, AREA_SIZE));
-	EXPECT_EQ(0, net_loops_at_all(n));
+	EXPECT_EQ(1, net_loops(n, test_mac));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+
+	ASSERT_EQ(0, unmap_area(n, n->asid[CVQ], ctrl));
+	mac_command(ctrl);
+	EXPECT_EQ(-ETIMEDOUT, mac_from(n, CTRL_IOVA, CTRL_IOVA + 0x10, CTRL_IOVA + 0x20));
+	EXPECT_EQ(1, net_loops(n, test_mac));
+	ASSERT_EQ(0, map_area(n, n->asid[CVQ], ctrl));
+
+	for (q = RXQ; q <= TXQ; q++) {
+		ASSERT_EQ(0, net_restart(n));
+		ASSERT_EQ(1, net_loops(n, test_mac));
+		ASSERT_EQ(0, unmap_area(n, n->asid[q], data));
+		EXPECT_EQ(0, net_loops_at_all(n));
+		EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, other_mac));
+		ASSERT_EQ(0, map_area(n, n->asid[q], data));
+	}
 }
 
 /* The last address space works, and the one behind it isn't there. */

@@ -485,7 +485,7 @@ TEST_F(iotlb, another_process)
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(0, status);
 	EXPECT_EQ(0, held(self));
 	EXPECT_EQ(0, map_at(self, 0, 0, 1));
 }
@@ -519,7 +519,7 @@ TEST_F(iotlb, closed_by_another_process)
 		_exit(0);
 	}
 	ASSERT_EQ(owner, waitpid(owner, &status, 0));
-	ASSERT_EQ(0, WEXITSTATUS(status));
+	ASSERT_EQ(0, status);
 	EXPECT_EQ(64, held(self));
 	close(go[0]);
 	close(go[1]);

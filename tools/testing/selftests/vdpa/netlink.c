@@ -20,6 +20,8 @@ FIXTURE(nl) {
 
 FIXTURE_SETUP(nl) {
 	ASSERT_EQ(0, sim_load(false, 0));
+	/* Without it, to add a device would be nothing at all, and succeed. */
+	ASSERT_FALSE(sim_is_static());
 	sim_del(TEST_DEV);
 }
 
@@ -50,17 +52,29 @@ TEST_F(nl, unknown_command)
 TEST_F(nl, missing)
 {
 	struct attr mgmtdev = MGMTDEV, name = NAME;
+	const struct {
+		int cmd;
+		const struct attr *attr;
+		const char *what;
+	} missing[] = {
+		{ CMD_DEV_NEW, NULL, "name" },
+		{ CMD_DEV_NEW, &mgmtdev, "name" },
+		{ CMD_DEV_NEW, &name, "management device" },
+		{ CMD_DEV_DEL, NULL, "device" },
+		{ CMD_DEV_GET, NULL, "device" },
+		{ CMD_DEV_CONFIG_GET, NULL, "device" },
+		{ CMD_MGMTDEV_GET, NULL, "management device" },
+	};
+	size_t i;
 
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, NULL, 0, self->why, sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, &mgmtdev, 1, self->why,
-					sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_NEW, 0, &name, 1, self->why, sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_DEL, 0, NULL, 0, self->why, sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_GET, 0, NULL, 0, self->why, sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_CONFIG_GET, 0, NULL, 0, self->why,
-					sizeof(self->why)));
-	EXPECT_EQ(-EINVAL, vdpa_request(CMD_MGMTDEV_GET, 0, NULL, 0, self->why,
-					sizeof(self->why)));
+	for (i = 0; i < ARRAY_LEN(missing); i++) {
+		EXPECT_EQ(-EINVAL, vdpa_request(missing[i].cmd, 0, missing[i].attr,
+						missing[i].attr ? 1 : 0, self->why,
+						sizeof(self->why)))
+			TH_LOG("request %zu", i);
+		EXPECT_TRUE(strstr(self->why, missing[i].what) != NULL)
+			TH_LOG("request %zu: no '%s' in '%s'", i, missing[i].what, self->why);
+	}
 	EXPECT_FALSE(dev_exists());
 }
 
@@ -78,6 +92,7 @@ TEST_F(nl, not_there)
 	EXPECT_NE('\0', self->why[0]);
 	EXPECT_EQ(-ENODEV, vdpa_request(CMD_MGMTDEV_GET, 0, &mgmtdev, 1, self->why,
 					sizeof(self->why)));
+	EXPECT_NE('\0', self->why[0]);
 	EXPECT_EQ(-ENODEV, vdpa_request(CMD_DEV_NEW, 0, add, 2, self->why, sizeof(self->why)));
 	EXPECT_NE('\0', self->why[0]);
 }
@@ -94,24 +109,30 @@ TEST_F(nl, duplicate)
 
 TEST_F(nl, bad_names)
 {
-	static char long_name[300];
+	static char long_name[300], longer[65];
 	const struct attr bad[] = {
 		STR(ATTR_DEV_NAME, ""), STR(ATTR_DEV_NAME, "."), STR(ATTR_DEV_NAME, ".."),
 		STR(ATTR_DEV_NAME, "a/b"), STR(ATTR_DEV_NAME, "/"), STR(ATTR_DEV_NAME, "a b"),
 		STR(ATTR_DEV_NAME, "a\tb"), STR(ATTR_DEV_NAME, "a\nb"), STR(ATTR_DEV_NAME, "\x7f"),
 		STR(ATTR_DEV_NAME, "\xc3\xa4"),
 		{ ATTR_DEV_NAME, NULL, 0 },
-		{ ATTR_DEV_NAME, long_name, 64 }, { ATTR_DEV_NAME, long_name, sizeof(long_name) },
+		/* Without an end; with one. */
+		{ ATTR_DEV_NAME, long_name, 63 }, { ATTR_DEV_NAME, long_name, sizeof(long_name) },
+		STR(ATTR_DEV_NAME, longer),
 	};
 	size_t i;
 
 	memset(long_name, 'x', sizeof(long_name) - 1);
+	memset(longer, 'x', sizeof(longer) - 1);
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		struct attr add[] = { MGMTDEV, bad[i] };
 		int rc = vdpa_request(CMD_DEV_NEW, 0, add, 2, self->why, sizeof(self->why));
 
 		EXPECT_TRUE(rc == -EINVAL || rc == -ERANGE || rc == -ENAMETOOLONG)
 			TH_LOG("name %zu: %d", i, rc);
+		EXPECT_EQ(0, vdpa_dump(CMD_DEV_GET))
+			TH_LOG("name %zu", i);
+		vdpa_request(CMD_DEV_DEL, 0, &bad[i], 1, NULL, 0);
 	}
 }
 
@@ -161,7 +182,8 @@ TEST_F(nl, bad_values)
 {
 	static const uint8_t zero[64], group_mac[ETH_ALEN] = { 1, 2, 3, 4, 5, 6 };
 	const uint16_t small = 67, none = 0, one = 1, two = 2;
-	const uint64_t strange = 1ULL << 62;
+	/* Nothing else is wrong with it. */
+	const uint64_t strange = 1ULL << 62 | CTRL_FEATURES;
 	const struct attr bad[] = {
 		{ ATTR_NET_MACADDR, test_mac, 5 }, { ATTR_NET_MACADDR, zero, 7 },
 		{ ATTR_NET_MACADDR, zero, 0 }, { ATTR_NET_MACADDR, zero, 64 },
@@ -195,30 +217,53 @@ TEST_F(nl, max_vqp)
 		TH_LOG("%s", self->why);
 }
 
-/* Every length of every attribute that the family has, and types that it doesn't have. */
+/*
+ * Every length of every attribute that the family has, and types that it doesn't have: alone, and
+ * with those that a command needs. The last one of a type counts, so the noise comes last and first.
+ */
 TEST_F(nl, garbage)
 {
 	static uint8_t noise[128];
-	static const int cmds[] = {
-		CMD_MGMTDEV_GET, CMD_DEV_NEW, CMD_DEV_DEL, CMD_DEV_GET, CMD_DEV_CONFIG_GET,
+	static const struct {
+		int cmd, n;
+		struct attr attr[2];
+	} cmds[] = {
+		{ CMD_MGMTDEV_GET, 1, { MGMTDEV } }, { CMD_DEV_NEW, 2, { MGMTDEV, NAME } },
+		{ CMD_DEV_DEL, 1, { NAME } }, { CMD_DEV_GET, 1, { NAME } },
+		{ CMD_DEV_CONFIG_GET, 1, { NAME } },
 	};
-	static const size_t lens[] = { 0, 1, 2, 4, 7, 8, 128 };
+	static const size_t lens[] = { 0, 1, 2, 4, 6, 8, 128 };
 	int type, k;
 	size_t i, c;
 
-	for (k = 0; k < 2; k++) {
-		memset(noise, k ? 0xff : 'a', sizeof(noise));
+	for (k = 0; k < 3; k++) {
 		for (type = 0; type < 24; type++) {
 			for (i = 0; i < ARRAY_LEN(lens); i++) {
-				struct attr add[] = { MGMTDEV, NAME, { type, noise, lens[i] } };
+				struct attr a[] = {
+					{ type, noise, lens[i] }, { 0 }, { 0 },
+					{ type, noise, lens[i] },
+				};
 
-				for (c = 0; c < ARRAY_LEN(cmds); c++)
-					vdpa_request(cmds[c], 0, add, 3, NULL, 0);
-				vdpa_request(CMD_DEV_GET, NLM_F_DUMP, add, 3, NULL, 0);
+				/* Numbers, strings without an end, strings. */
+				memset(noise, k ? 'a' : 0xff, sizeof(noise));
+				if (k == 2 && lens[i])
+					noise[lens[i] - 1] = '\0';
+				for (c = 0; c < ARRAY_LEN(cmds); c++) {
+					memcpy(&a[3 - cmds[c].n], cmds[c].attr,
+					       cmds[c].n * sizeof(a[0]));
+					a[2 - cmds[c].n] = a[3];
+					vdpa_request(cmds[c].cmd, 0, &a[3], 1, NULL, 0);
+					vdpa_request(cmds[c].cmd, 0, &a[3 - cmds[c].n],
+						     cmds[c].n + 1, NULL, 0);
+					vdpa_request(cmds[c].cmd, 0, &a[2 - cmds[c].n],
+						     cmds[c].n + 1, NULL, 0);
+					vdpa_request(cmds[c].cmd, NLM_F_DUMP, &a[3], 1, NULL, 0);
+				}
 			}
 		}
 	}
 	sim_del(TEST_DEV);
+	EXPECT_EQ(0, vdpa_dump(CMD_DEV_GET));
 	EXPECT_EQ(0, sim_add(TEST_DEV, test_mac, 0));
 }
 
@@ -245,10 +290,12 @@ TEST_F(nl, needs_cap_net_admin)
 			_exit(3);
 		if (vdpa_request(CMD_MGMTDEV_GET, 0, add, 1, NULL, 0))
 			_exit(4);
+		if (vdpa_request(CMD_DEV_CONFIG_GET, 0, &add[1], 1, NULL, 0))
+			_exit(5);
 		_exit(0);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, WEXITSTATUS(status));
+	EXPECT_EQ(0, status);
 	EXPECT_TRUE(dev_exists());
 }
 
@@ -262,8 +309,9 @@ TEST_F(nl, many_devices)
 		snprintf(name, sizeof(name), "ksft-many%d", i);
 		ASSERT_EQ(0, sim_add(name, NULL, 0));
 	}
-	EXPECT_EQ(0, vdpa_request(CMD_DEV_GET, NLM_F_DUMP, NULL, 0, NULL, 0));
-	EXPECT_EQ(0, vdpa_request(CMD_DEV_CONFIG_GET, NLM_F_DUMP, NULL, 0, NULL, 0));
+	EXPECT_EQ(100, vdpa_dump(CMD_DEV_GET));
+	EXPECT_EQ(100, vdpa_dump(CMD_DEV_CONFIG_GET));
+	EXPECT_EQ(1, vdpa_dump(CMD_MGMTDEV_GET));
 	for (i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "ksft-many%d", i);
 		EXPECT_EQ(0, sim_del(name));

@@ -155,6 +155,9 @@ static void extack(const struct nlmsghdr *h, char *why, size_t size)
 			 (const char *)a + NLA_HDRLEN);
 }
 
+/* Messages, besides the acknowledgment, that this thread's last request was answered with. */
+static __thread int answers;
+
 /*
  * One request; @reply gets the first message of @type that comes back. Returns the error of the
  * acknowledgment.
@@ -172,6 +175,7 @@ static int genl(int type, int cmd, int version, int flags, const struct attr *at
 	struct genlmsghdr *g = NLMSG_DATA(h);
 	int fd, i, len, one = 1, rc = -EPROTO;
 
+	answers = 0;
 	if (why_size)
 		why[0] = '\0';
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
@@ -206,6 +210,7 @@ static int genl(int type, int cmd, int version, int flags, const struct attr *at
 					extack(h, why, why_size);
 				goto out;
 			}
+			answers += h->nlmsg_type == type;
 			if (h->nlmsg_type == type && reply) {
 				memcpy(reply, h, h->nlmsg_len < reply_size ?
 				       h->nlmsg_len : reply_size);
@@ -245,6 +250,13 @@ int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why,
 	if (family < 0)
 		return family;
 	return genl(family, cmd, 1, flags, attrs, n, NULL, 0, why, len);
+}
+
+int vdpa_dump(int cmd)
+{
+	int rc = vdpa_request(cmd, NLM_F_DUMP, NULL, 0, NULL, 0);
+
+	return rc ? rc : answers;
 }
 
 /* ---- the simulator ---- */

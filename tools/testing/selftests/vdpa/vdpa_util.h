@@ -43,6 +43,8 @@ struct attr {
 int vdpa_family(void);
 /* Sends one request; what the kernel says about an error goes to @why, if there is one. */
 int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
+/* How many devices (or management devices) that request shows, if it is for all; or a negative errno. */
+int vdpa_dump(int cmd);
 /* Loads the simulator so that these parameters hold: reloads it, if it is there with others. */
 int sim_load(bool batch_mapping, int num_as);
 void sim_unload(void);

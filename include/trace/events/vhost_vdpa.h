@@ -50,7 +50,10 @@ TRACE_EVENT(vhost_vdpa_map,
 		      __get_str(dev), __entry->asid, __entry->iova, __entry->size,
 		      __entry->uaddr, show_vhost_access(__entry->perm)));
 
-/* A mapping has been removed: all of it, whatever the message said */
+/*
+ * A mapping has been removed: all of it, whatever the message said.  In a batch,
+ * a parent that takes whole tables hears of it at the end.
+ */
 TRACE_EVENT(vhost_vdpa_unmap,
 	    TP_PROTO(struct vdpa_device *vdpa, u32 asid, u64 iova, u64 size),
 	    TP_ARGS(vdpa, asid, iova, size),

@@ -120,9 +120,10 @@ TEST_F(cvq, wrong_length)
 	for (len = 0; len < sizeof(cmd); len++) {
 		if (len == 8)
 			continue;
-		for (i = 0; i < ARRAY_LEN(cuts); i++)
+		for (i = 0; i < ARRAY_LEN(cuts); i++) {
 			ASSERT_EQ(VIRTIO_NET_ERR, cut(&self->n, cmd, len, cuts[i]))
 				TH_LOG("%zu bytes, cuts %#x", len, cuts[i]);
+		}
 		ASSERT_TRUE(mac_is(&self->n, self->mac));
 		if (len < 20)
 			ASSERT_TRUE(still_works(&self->n, self->mac));

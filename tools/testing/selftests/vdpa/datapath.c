@@ -73,9 +73,10 @@ TEST_F(data, sizes)
 	static const size_t sizes[] = { 0, 1, 45, 46, 100, 1000, 1486, 1499, 1500 };
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(sizes); i++)
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
 		EXPECT_EQ(1, loops_whole(&self->n, sizes[i]))
 			TH_LOG("payload %zu", sizes[i]);
+	}
 }
 
 /* Sends what is at BUF(8) in pieces of @tx bytes, has it received in pieces of @rx. */
@@ -110,10 +111,12 @@ TEST_F(data, pieces)
 	static const size_t pieces[] = { 2000, 1000, 512, 97, 64, 33, 16, 12, 9 };
 	size_t size = frame_make(data(&self->n, BUF(8)), test_mac, 1500, 5), i, k;
 
-	for (i = 0; i < ARRAY_LEN(pieces); i++)
-		for (k = 0; k < ARRAY_LEN(pieces); k++)
+	for (i = 0; i < ARRAY_LEN(pieces); i++) {
+		for (k = 0; k < ARRAY_LEN(pieces); k++) {
 			ASSERT_EQ(1, loops_in_pieces(&self->n, size, pieces[i], pieces[k]))
 				TH_LOG("sent in %zu, received in %zu", pieces[i], pieces[k]);
+		}
+	}
 	size = frame_make(data(&self->n, BUF(8)), test_mac, 100, 5);
 	EXPECT_EQ(1, loops_in_pieces(&self->n, size, 1, 2000));
 	EXPECT_EQ(1, loops_in_pieces(&self->n, size, 1, 9));
@@ -251,9 +254,10 @@ TEST_F(data, ring_sizes)
 
 	for (i = 0; i < ARRAY_LEN(sizes); i++) {
 		ASSERT_EQ(0, start_small(&self->n, sizes[i], 0));
-		for (k = 0; k < 20 || k < (int)sizes[i] * 3; k++)
+		for (k = 0; k < 20 || k < (int)sizes[i] * 3; k++) {
 			ASSERT_EQ(1, loops_whole(&self->n, 100 + k % 7))
 				TH_LOG("ring of %u, frame %d", sizes[i], k);
+		}
 		EXPECT_EQ(k, vring_state(self->n.fd, VHOST_GET_VRING_BASE, TXQ, 0));
 	}
 }
@@ -267,9 +271,10 @@ TEST_F(data, ring_base)
 
 	for (i = 0; i < ARRAY_LEN(bases); i++) {
 		ASSERT_EQ(0, start_small(&self->n, 64, bases[i]));
-		for (k = 0; k < 40; k++)
+		for (k = 0; k < 40; k++) {
 			ASSERT_EQ(1, loops_whole(&self->n, 100))
 				TH_LOG("base %#x, frame %d", bases[i], k);
+		}
 		EXPECT_EQ((bases[i] + k) & 0xffff,
 			  vring_state(self->n.fd, VHOST_GET_VRING_BASE, TXQ, 0));
 		EXPECT_EQ((bases[i] + k) & 0xffff,

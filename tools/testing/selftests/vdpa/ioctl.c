@@ -233,9 +233,10 @@ TEST_F(dev, ring_size)
 	ASSERT_EQ(0, io(self->fd, VHOST_SET_OWNER, NULL));
 	for (i = 0; i < ARRAY_LEN(good); i++)
 		EXPECT_EQ(0, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, good[i]));
-	for (i = 0; i < ARRAY_LEN(bad); i++)
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		EXPECT_EQ(-EINVAL, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, bad[i]))
 			TH_LOG("size %u", bad[i]);
+	}
 }
 
 TEST_F(dev, ring_base)

@@ -86,9 +86,10 @@ TEST_F(iotlb, malformed)
 	};
 	size_t len, i;
 
-	for (len = 1; len < offsetof(struct msg_v2, iotlb) + sizeof(msg.iotlb); len++)
+	for (len = 1; len < offsetof(struct msg_v2, iotlb) + sizeof(msg.iotlb); len++) {
 		EXPECT_EQ(-EINVAL, send_raw(self->fd, &msg, len))
 			TH_LOG("%zu bytes", len);
+	}
 	for (i = 0; i < ARRAY_LEN(types); i++) {
 		msg.type = types[i];
 		EXPECT_EQ(-EINVAL, send_raw(self->fd, &msg, sizeof(msg)))
@@ -102,9 +103,10 @@ TEST_F(iotlb, refused)
 	static const int types[] = { 0, VHOST_IOTLB_MISS, VHOST_IOTLB_ACCESS_FAIL, 7, 0x80, 0xff };
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(types); i++)
+	for (i = 0; i < ARRAY_LEN(types); i++) {
 		EXPECT_EQ(-EFAULT, send_msg(self->fd, 0, types[i], IOVA, PG, self->a.va, RW))
 			TH_LOG("type %d", types[i]);
+	}
 	EXPECT_EQ(0, held(self));
 }
 

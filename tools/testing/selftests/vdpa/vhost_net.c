@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Another vhost driver: /dev/vhost-net refuses ranges of no bytes and ranges that wrap around, and
- * knows nothing of address spaces. Whether something is mapped is seen from the device's side: it
- * sends what lies there, or asks for it.
+ * Another vhost driver: /dev/vhost-net refuses ranges of no bytes, but for one that means everything,
+ * and ranges that wrap around, and knows nothing of address spaces. Whether something is mapped is
+ * seen from the device's side: it sends what lies there, or asks for it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -279,8 +279,18 @@ TEST_F(messages, invalidate_empty)
 
 	ASSERT_EQ(0, map_area(d, &d->data));
 	EXPECT_EQ(-EINVAL, invalidate(d, DATA, 0));
-	EXPECT_EQ(-EINVAL, invalidate(d, 0, 0));
 	EXPECT_EQ(1, sends(d, DATA, d->data.va));
+}
+
+/* 2^64 bytes can't be said otherwise. */
+TEST_F(messages, invalidate_everything)
+{
+	struct dev *d = &self->d;
+
+	ASSERT_EQ(0, map_area(d, &d->data));
+	EXPECT_EQ(0, invalidate(d, 0, 0));
+	EXPECT_EQ(0, map_area(d, &d->rings));
+	EXPECT_EQ(0, sends(d, DATA, d->data.va));
 }
 
 TEST_F(messages, update_wrapping)

@@ -88,7 +88,8 @@ static void vdpasim_iommu_unmap(struct vdpasim *sim, unsigned int asid,
 				vhost_iotlb_map_free(sim->as[asid], map);
 		}
 		spin_unlock_irq(&sim->iommu_lock);
-		cond_resched();
+		if (!all)
+			cond_resched();
 	} while (!all);
 }
 

@@ -39,16 +39,6 @@ arguments() {
 		cmp <(printf '%s\n' "a  b" "c'd" '$e' '' '*') "$scratch/out" && grep -q '3 CPUs' "$scratch/log"
 }
 
-# leftovers: QEMUs and folders that a VM of ours left behind.
-leftovers() {
-	local dir
-	for dir in "$top"/build/vm/*/; do
-		[ -d "$dir" ] || continue
-		! grep -qsF "$mark" "$dir/command" || { echo "left: $dir"; return 1; }
-	done
-	! grep -lF "$mark" /proc/[0-9]*/cmdline 2> /dev/null | grep -v -e "/$$/" -e /self/
-}
-
 # interrupted SIGNAL: scripts/vm ends soon after that signal, with its QEMU.
 interrupted() {
 	local pid dir i

@@ -41,7 +41,7 @@ arguments() {
 
 # interrupted SIGNAL: scripts/vm ends soon after that signal, with its QEMU.
 interrupted() {
-	local pid dir i
+	local pid target dir i
 	mark=mark-$1-$$
 	setsid bash -c 'trap - INT; exec "$@"' - "$vm" -- bash -c "echo $mark; sleep 1000" > "$scratch/out" 2>&1 < /dev/null &
 	pid=$!
@@ -52,7 +52,10 @@ interrupted() {
 	grep -q "$mark" "$scratch/out" || { echo "it didn't start"; return 1; }
 	dir=$(grep -lF "$mark" "$top"/build/vm/*/command)
 	dir=${dir%/command}
-	kill "-$1" "-$pid"
+	# A terminal tells everyone, who else sends a signal means the script.
+	target=$pid
+	[ "$1" != INT ] || target=-$pid
+	kill "-$1" -- "$target"
 	wait "$pid"
 	sleep 0.5
 	! grep -lF "path=$dir" /proc/[0-9]*/cmdline 2> /dev/null || { echo "QEMU lives on"; return 1; }

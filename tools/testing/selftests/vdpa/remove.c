@@ -298,7 +298,7 @@ static void *open_and_close(void *arg)
 {
 	bool *stop = arg;
 	uint64_t features;
-	int fd;
+	int fd, n = 0;
 
 	while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) {
 		fd = vdpa_open(TEST_DEV);
@@ -307,6 +307,11 @@ static void *open_and_close(void *arg)
 		io(fd, VHOST_GET_FEATURES, &features);
 		io(fd, VHOST_SET_OWNER, NULL);
 		set_status(fd, 1);
+		/* Every other time until the device is gone. */
+		while (n % 2 && !__atomic_load_n(stop, __ATOMIC_RELAXED) &&
+		       get_status(fd) != -ENODEV)
+			;
+		n++;
 		close(fd);
 	}
 

@@ -282,7 +282,7 @@ static int undo_start(struct _test_data_oom *self, int rc)
 {
 	if (net_restart(&self->n))
 		return -3000;
-	if (net_loops_at_all(&self->n) != 1)
+	if (net_loops(&self->n, test_mac) != 1)
 		return -3001;
 	if (ctrl_set_mac(&self->n, test_mac) != VIRTIO_NET_OK)
 		return -3002;

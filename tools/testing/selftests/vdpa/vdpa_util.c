@@ -280,19 +280,23 @@ void sim_unload(void)
 	run("modprobe -r vdpa_sim");
 }
 
+bool sim_doorbell;
+
 int sim_load(bool batch_mapping, int num_as)
 {
 	char as[32] = "";
 
 	run("modprobe vhost_vdpa");
 	if (!access("/sys/module/vdpa_sim", F_OK)) {
-		if (param_is("batch_mapping", batch_mapping) && param_is("num_as", num_as))
+		if (param_is("batch_mapping", batch_mapping) && param_is("num_as", num_as) &&
+		    param_is("doorbell", sim_doorbell))
 			return run("modprobe vdpa_sim_net || modprobe vdpa_sim") ? -ENODEV : 0;
 		sim_unload();
 	}
 	if (num_as)
 		snprintf(as, sizeof(as), "num_as=%d", num_as);
-	if (run("modprobe vdpa_sim batch_mapping=%d %s", batch_mapping, as))
+	if (run("modprobe vdpa_sim batch_mapping=%d %s %s", batch_mapping, as,
+		sim_doorbell ? "doorbell=1" : ""))
 		return -ENODEV;
 	/* Plain 5.10 has one module for both. */
 	run("modprobe vdpa_sim_net");

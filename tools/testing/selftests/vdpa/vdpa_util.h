@@ -43,10 +43,12 @@ struct attr {
 int vdpa_family(void);
 /* Sends one request; what the kernel says about an error goes to @why, if there is one. */
 int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
-/* How many devices (or management devices) that request shows, if it is for all; or a negative errno. */
+/* How many (management) devices that request shows, if it is for all; or a negative errno. */
 int vdpa_dump(int cmd);
 /* Loads the simulator so that these parameters hold: reloads it, if it is there with others. */
 int sim_load(bool batch_mapping, int num_as);
+/* Whether it is loaded with doorbells: it listens to kicks, too, but looks by itself as well. */
+extern bool sim_doorbell;
 void sim_unload(void);
 int sim_add(const char *name, const uint8_t *mac, uint16_t mtu);
 int sim_del(const char *name);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Another vhost driver: /dev/vhost-net refuses ranges of no bytes, but for one that means everything,
- * and ranges that wrap around, and knows nothing of address spaces. Whether something is mapped is
- * seen from the device's side: it sends what lies there, or asks for it.
+ * Another vhost driver: /dev/vhost-net refuses ranges of no bytes, but for one that means all, and
+ * ranges that wrap around, and knows nothing of address spaces. Whether something is mapped is seen
+ * from the device's side: it sends what lies there, or asks for it.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -27,7 +27,7 @@ make_initramfs() {
 	done
 	{
 		echo '#!/bin/sh'
-		echo 'mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev'
+		echo 'mount -t proc none /proc; mount -t sysfs none /sys; mount -t devtmpfs none /dev'
 		echo 'exec < /dev/console > /dev/console 2>&1'
 		cat "$2"
 	} > "$root/init"

@@ -24,7 +24,7 @@ json() {
 }
 
 test_tool() {
-	local v="$1" out_dir=$out out version
+	local v="$1" out_dir=$out version out
 	version=$("$v" -V | sed -n 's/.*iproute2-//p')
 	note "iproute2 $version"
 	t() { echo "$version: $1"; }

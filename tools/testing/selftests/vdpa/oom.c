@@ -217,7 +217,7 @@ TEST_F_TIMEOUT(oom, unmap, 600)
 	long before = self->pinned;
 
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
-	/* One that stays: a table without it needs memory, an empty one doesn't. */
+	/* One that stays: to hand over what is left needs memory, unless that is nothing. */
 	ASSERT_EQ(0, map(self->n.fd, ASID1, 0x1000, 0x1000, self->a.va, VHOST_ACCESS_RW));
 	self->pinned = pinned_pages();
 	ASSERT_EQ(0, do_map(self));

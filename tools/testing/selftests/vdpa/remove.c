@@ -15,8 +15,6 @@
 #include "vdpa_util.h"
 #include "harness.h"
 
-#define SYS_DEV "/sys/bus/vdpa/devices/" TEST_DEV
-
 /* Much less than it would take if the device waited for anyone. */
 #define AT_ONCE	30.0
 
@@ -340,29 +338,24 @@ TEST(open_while_it_goes)
 	pthread_join(t, NULL);
 }
 
-/* A device with doorbells, and all of them mapped. */
-struct doorbells {
-	struct net n;
-	char *page[NQUEUES];
-};
-
 static void *map_doorbell(int fd, unsigned int idx, int prot, int flags, size_t pages)
 {
 	return mmap(NULL, pages * 4096, prot, flags, fd, idx * 4096);
 }
 
-static int doorbells_begin(struct doorbells *d)
+/* The test device, with doorbells, and all of them mapped. */
+static int doorbells_begin(struct net *n, char **page)
 {
 	int i;
 
 	sim_doorbell = true;
-	d->n.fd = test_dev(false, 0);
-	if (d->n.fd < 0)
-		return d->n.fd;
-	d->n.asid[CVQ] = ASID1;
+	n->fd = test_dev(false, 0);
+	if (n->fd < 0)
+		return n->fd;
+	n->asid[CVQ] = ASID1;
 	for (i = 0; i < NQUEUES; i++) {
-		d->page[i] = map_doorbell(d->n.fd, i, PROT_WRITE, MAP_SHARED, 1);
-		if (d->page[i] == MAP_FAILED)
+		page[i] = map_doorbell(n->fd, i, PROT_WRITE, MAP_SHARED, 1);
+		if (page[i] == MAP_FAILED)
 			return -errno;
 	}
 
@@ -387,22 +380,23 @@ static int loops_with_doorbell(struct net *n, char *page, int ms)
 }
 
 FIXTURE(doorbell) {
-	struct doorbells d;
+	struct net n;
+	char *page[NQUEUES];
 };
 
 FIXTURE_SETUP(doorbell) {
-	ASSERT_EQ(0, doorbells_begin(&self->d));
+	ASSERT_EQ(0, doorbells_begin(&self->n, self->page));
 }
 
 FIXTURE_TEARDOWN(doorbell) {
-	net_stop(&self->d.n);
+	net_stop(&self->n);
 	sim_del(TEST_DEV);
 }
 
 TEST_F(doorbell, instead_of_a_kick)
 {
-	char *page = self->d.page[TXQ];
-	struct net *n = &self->d.n;
+	char *page = self->page[TXQ];
+	struct net *n = &self->n;
 	int i;
 
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
@@ -427,12 +421,12 @@ TEST_F(doorbell, mapped_otherwise)
 		{ 0, PROT_READ | PROT_WRITE, MAP_SHARED, 1 },
 		{ 0, PROT_WRITE | PROT_EXEC, MAP_SHARED, 1 },
 	};
-	char *page = self->d.page[0];
+	char *page = self->page[0];
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		errno = 0;
-		EXPECT_EQ(MAP_FAILED, map_doorbell(self->d.n.fd, bad[i].idx, bad[i].prot,
+		EXPECT_EQ(MAP_FAILED, map_doorbell(self->n.fd, bad[i].idx, bad[i].prot,
 						   bad[i].flags, bad[i].pages));
 		EXPECT_EQ(EINVAL, errno)
 			TH_LOG("case %zu", i);
@@ -458,39 +452,6 @@ TEST(no_doorbell)
 	sim_del(TEST_DEV);
 }
 
-/*
- * A doorbell that is mapped when the device goes faults: whoever gets that memory next isn't
- * written to.
- */
-FIXTURE(doorbell_gone) {
-	struct doorbells d;
-};
-
-FIXTURE_VARIANT(doorbell_gone) {
-	enum how how;
-};
-
-FIXTURE_VARIANT_ADD(doorbell_gone, by_del) {
-	.how = BY_DEL,
-};
-
-FIXTURE_VARIANT_ADD(doorbell_gone, by_unbind) {
-	.how = BY_UNBIND,
-};
-
-FIXTURE_VARIANT_ADD(doorbell_gone, by_module) {
-	.how = BY_MODULE,
-};
-
-FIXTURE_SETUP(doorbell_gone) {
-	ASSERT_EQ(0, doorbells_begin(&self->d));
-}
-
-FIXTURE_TEARDOWN(doorbell_gone) {
-	net_stop(&self->d.n);
-	sim_del(TEST_DEV);
-}
-
 /* The signal that a write to @p ends with; 0 if there is none. */
 static int signal_of_write(char *p)
 {
@@ -508,18 +469,24 @@ static int signal_of_write(char *p)
 	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-TEST_F(doorbell_gone, faults)
+/*
+ * A doorbell that is mapped when the device goes faults: whoever gets that memory next isn't
+ * written to.
+ */
+TEST_F(gone, doorbell_faults)
 {
-	char **page = self->d.page;
+	char *page[NQUEUES];
 
+	test_dev_end(self->n.fd);
+	ASSERT_EQ(0, doorbells_begin(&self->n, page));
 	/* One is written to before, the others aren't. */
 	EXPECT_EQ(0, signal_of_write(page[TXQ]));
 	*page[TXQ] = 1;
-	ASSERT_EQ(0, net_start(&self->d.n, CTRL_FEATURES));
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	ASSERT_EQ(0, take_away(variant->how));
 	EXPECT_EQ(SIGBUS, signal_of_write(page[TXQ]));
 	EXPECT_EQ(SIGBUS, signal_of_write(page[RXQ]));
-	EXPECT_EQ(MAP_FAILED, map_doorbell(self->d.n.fd, 0, PROT_WRITE, MAP_SHARED, 1));
+	EXPECT_EQ(MAP_FAILED, map_doorbell(self->n.fd, 0, PROT_WRITE, MAP_SHARED, 1));
 	EXPECT_EQ(ENODEV, errno);
 	if (variant->how != BY_DEL)
 		return;

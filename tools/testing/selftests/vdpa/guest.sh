@@ -49,3 +49,16 @@ start_qemu() {
 		${QEMU_ARGS:-} > "$work/qemu.out" 2> "$work/qemu.err" < /dev/null &
 	qemu_pid=$!
 }
+
+guest_says() { grep -q "$1" "$work/serial"; }
+qemu_gone() { [ ! -e "/proc/$qemu_pid/exe" ]; }
+
+# guest_until COMMAND...: waits until it succeeds, while there is a QEMU; shows what became of that if it doesn't.
+guest_until() {
+	gone_or() { qemu_gone || "$@"; }
+	if ! wait_for 400 gone_or "$@" || ! "$@" > /dev/null 2>&1; then
+		qemu_gone && note "QEMU is gone" || note "QEMU is there still"
+		tail -n 30 "$work/qemu.err" "$work/serial" 2>&1 | sed 's/^/# /'
+		return 1
+	fi
+}

@@ -30,7 +30,6 @@ before=$(pinned)
 
 memory_mapped() { [ "$(pinned)" -gt $((before + 10000)) ]; }
 negotiated() { "$VDPA" dev config show vdpa0 | grep -q 'negotiated_features.*[A-Z]'; }
-guest_says() { grep -q "$1" "$work/serial"; }
 
 # killed_when NAME CONDITION...
 killed_when() {
@@ -38,10 +37,7 @@ killed_when() {
 	shift
 	rm -f "$work/serial"
 	start_qemu "$vhostdev" $mac
-	if ! wait_for 400 "$@"; then
-		fail "$name: it came to that"
-		sed 's/^/# /' "$work/qemu.err"
-	fi
+	guest_until "$@" || fail "$name: it came to that"
 	kill -9 "$qemu_pid"
 	wait "$qemu_pid" 2> /dev/null
 	qemu_pid=

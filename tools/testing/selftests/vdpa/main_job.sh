@@ -78,12 +78,12 @@ step "QEMU $(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9.]*\).*/\1
 start=$(date +%s)
 start_qemu "$vhostdev" $mac
 # What QEMU's memory is, while there is a QEMU to ask.
-wait_for 400 grep -q 'guest: address' "$work/serial"
+guest_until guest_says 'guest: address'
 cp "/proc/$qemu_pid/maps" "$work/maps"
-wait_for 400 grep -q 'guest: look now' "$work/serial"
+guest_until guest_says 'guest: look now'
 "$VDPA" dev config show vdpa0 > "$work/config"
-wait_for 400 grep -q 'guest: done' "$work/serial" || note "the guest didn't finish in time"
-wait_for 30 test ! -e "/proc/$qemu_pid/exe" || kill -9 "$qemu_pid"
+guest_until guest_says 'guest: done'
+wait_for 30 qemu_gone || kill -9 "$qemu_pid"
 wait "$qemu_pid"
 status=$?
 qemu_pid=

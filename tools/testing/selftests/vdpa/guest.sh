@@ -58,7 +58,7 @@ guest_until() {
 	gone_or() { qemu_gone || "$@"; }
 	if ! wait_for 400 gone_or "$@" || ! "$@" > /dev/null 2>&1; then
 		qemu_gone && note "QEMU is gone" || note "QEMU is there still"
-		tail -n 30 "$work/qemu.err" "$work/serial" 2>&1 | sed 's/^/# /'
+		{ tail -n 30 "$work/qemu.err" "$work/serial"; dmesg | tail -n 5; } 2>&1 | sed 's/^/# /'
 		return 1
 	fi
 }

@@ -136,6 +136,11 @@ pinned() {
 	     END { print a - r }' /proc/vmstat
 }
 
+# trace_lost TRACEFS: the events that its buffers had no room for, since they were emptied.
+trace_lost() {
+	awk -F: '/^(overrun|commit overrun|dropped events):/ { n += $2 } END { print n }' "$1"/per_cpu/cpu*/stats
+}
+
 # wait_for SECONDS COMMAND...: until it succeeds.
 wait_for() {
 	local end=$((SECONDS + $1))

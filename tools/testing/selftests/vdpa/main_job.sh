@@ -126,6 +126,7 @@ equal "all of the guest's memory is mapped in ASID 0" yes \
 	"$([ "$(isolation guest_bytes_0)" -ge $((190 << 20)) ] && echo yes)"
 equal "none of the guest's memory is mapped in ASID 1" 0 "$(isolation guest_1)"
 equal "none of QEMU's shadow ring is mapped in ASID 0" 0 "$(isolation shared)"
+equal "no event was lost" 0 "$(trace_lost $trace)"
 equal "nothing was refused" 0 "$(grep -c vhost_vdpa_refuse "$work/trace")"
 equal "nothing stays pinned" "$before" "$(pinned)"
 tap_end

@@ -52,7 +52,7 @@ group vhost_vdpa_set_group_asid: dev=vdpa0 .*group=1 .*asid=1
 reset vhost_vdpa_reset: dev=vdpa0
 suspend vhost_vdpa_suspend: dev=vdpa0
 END
-lacks "no message was lost" 'LOST EVENTS' "$seen"
+equal "no event was lost" 0 "$(trace_lost $trace)"
 
 if command -v perf > /dev/null && perf list 2> /dev/null | grep -q vhost_vdpa_map; then
 	data=$(mktemp)

@@ -4,14 +4,15 @@
 # Tests of scripts/test: what it makes of a program's TAP and exit status.
 . "$(dirname "$0")/lib.sh"
 repo=$scratch/repo
+fake=$repo/scripts/tests/fake.sh
 toy "$repo"
+install /dev/null "$fake"
 
 # counts COUNTS EXIT LINE...: a program that prints LINEs and ends with EXIT is counted as COUNTS, the last lines.
 counts() {
-	local counts=$1 status=$2 fake=$repo/scripts/tests/fake.sh expected failed=0 output
+	local counts=$1 status=$2 expected failed=0 output
 	shift 2
 	{ echo '#!/bin/sh'; printf "echo '%s'\n" "$@"; echo "exit $status"; } > "$fake"
-	chmod +x "$fake"
 	case $counts in
 	*[1-9]' passed, 0 failed') expected=0 ;;
 	*) expected=1 ;;
@@ -23,10 +24,9 @@ counts() {
 
 # at_once: a line is passed on when it comes, not when the program ends.
 at_once() {
-	local fake=$repo/scripts/tests/fake.sh line
+	local line
 	mkfifo "$scratch/go"
 	printf '#!/bin/bash\necho 1..1\nread -t 60 <> "%s"\necho ok 1\n' "$scratch/go" > "$fake"
-	chmod +x "$fake"
 	while read -r -t 30 line; do
 		[ "$line" != 1..1 ] || echo > "$scratch/go"
 		[ "$line" != '1 passed, 0 failed' ] || return 0

@@ -11,7 +11,7 @@ unexport MAKEFLAGS MAKELEVEL MFLAGS
 export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
-.PHONY: all run test check deps deps-run tree kernel shell refresh series
+.PHONY: all run test check deps deps-run deps-tree tree kernel shell refresh series
 
 all:
 	@sed -n 's/^#   //p' Makefile
@@ -22,10 +22,13 @@ deps:
 deps-run:
 	@scripts/deps run
 
-tree: deps-run
+deps-tree:
+	@scripts/deps tree
+
+tree: deps-tree
 	@scripts/tree
 
-kernel: tree
+kernel: deps-run tree
 	@scripts/kernel $(flavour)
 
 shell: kernel
@@ -44,7 +47,7 @@ check:
 	@scripts/check
 
 refresh:
-	@scripts/refresh
+	@scripts/refresh $(if $(ANEW),--anew)
 
-series: deps-run
+series: deps-tree
 	@scripts/export

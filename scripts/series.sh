@@ -2,7 +2,10 @@
 # shellcheck shell=bash
 # Sourced by tree, refresh, export: how entries of the series become commits of build/linux.
 #
-# An entry is a file of patches/: the commit message, a line '---', a diff without authors. The trailers
+# patches/series names the entries in order, FOLDER/NAME.patch. A folder is a sub-series: its entries stand together, and
+# its file COVER is the subject of its cover letter, an empty line, and the text.
+#
+# An entry is the commit message, a line '---', a diff without authors. The trailers
 # 'Carries: PATH' and 'Removes: PATH' name whole files that come or go with it. A carried file is
 # stored at its own path as it is after the last entry; later entries hold their hunks on it,
 # and its earlier versions are found by applying those backwards.
@@ -16,8 +19,29 @@ git_dir=$linux/.git
 export GIT_AUTHOR_NAME=linux GIT_AUTHOR_EMAIL=linux@localhost \
 	GIT_COMMITTER_NAME=linux GIT_COMMITTER_EMAIL=linux@localhost
 
-# entries ROOT: the file names in the order of the series.
+# entries ROOT: the entries in the order of the series, FOLDER/NAME.patch.
 entries() { sed 's/#.*//; s/[[:space:]]*$//; /^$/d' "$1/patches/series" 2> /dev/null || true; }
+
+# folders ROOT: the folders in the order of the series.
+folders() { entries "$1" | sed 's,/[^/]*$,,' | uniq; }
+
+# cover FILE: it is a COVER.
+cover() { [ -f "$1" ] && awk 'NR == 1 && !/[^ \t]/ || NR == 2 && /./ { bad = 1 } END { exit bad || !NR }' "$1"; }
+
+# check_folders ROOT: stops with a message unless ROOT's patches/series and COVERs are as described above.
+check_folders() {
+	local root=$1 line folder
+	while read -r line; do
+		[[ $line =~ ^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*\.patch$ ]] ||
+			die "patches/series: '$line' is not of the form FOLDER/NAME.patch"
+	done < <(entries "$root")
+	folder=$(folders "$root" | sort | uniq -d | head -1)
+	[ -z "$folder" ] || die "patches/series: the entries of $folder don't stand together"
+	while read -r folder; do
+		cover "$root/patches/$folder/COVER" ||
+			die "patches/$folder/COVER is missing or incomplete: its first line is the subject, the second is empty, the text follows"
+	done < <(folders "$root")
+}
 
 # message_of FILE, diff_of FILE: the two parts of an entry.
 message_of() { sed '/^---$/,$d' "$1"; }
@@ -29,14 +53,19 @@ trailers() { sed -n "s/^$1: *//p"; }
 # kgit COMMAND ARG...: git on the repository of build/linux, wherever we are.
 kgit() { git --git-dir="$git_dir" "$@"; }
 
+# misfit WORD...: as die, with status 2: the series doesn't fit the base.
+misfit() { (die "$@") || exit 2; }
+
 # derive ROOT WORK: makes the commits of ROOT's series on top of the base; prints the last one. WORK is a folder
 # for temporary files. Dates and names are fixed, so that equal input gives equal commits.
 derive() {
-	local root=$1 work=$2 entry file path mode list k names=() commit
+	local root=$1 work=$2 entry file path mode list k names=() folders=() commit
 	local -A born=() whole=()
+	check_folders "$root"
 	mapfile -t names < <(entries "$root")
+	mapfile -t folders < <(folders "$root")
 	rm -rf "$work"
-	mkdir -p "$work"
+	mkdir -p "$work" "${folders[@]/#/$work/}"
 
 	# The carried files as they are after the last entry.
 	export GIT_INDEX_FILE=$work/back
@@ -88,7 +117,7 @@ derive() {
 	for k in "${!names[@]}"; do
 		entry=${names[k]}
 		while read -r path; do
-			kgit cat-file -e "$commit:$path" 2> /dev/null || die "patches/$entry removes $path, which isn't there"
+			kgit cat-file -e "$commit:$path" 2> /dev/null || misfit "patches/$entry removes $path, which isn't there"
 			printf '0 0000000000000000000000000000000000000000\t%s\n' "$path"
 		done < <(trailers Removes < "$work/$entry.message") > "$work/changes"
 		while read -r path; do
@@ -97,7 +126,7 @@ derive() {
 		[ ! -s "$work/changes" ] || kgit update-index --add --index-info < "$work/changes"
 		[ ! -s "$work/$entry.diff" ] ||
 			kgit apply --cached --whitespace=nowarn "$work/$entry.diff" 2> "$work/error" ||
-			die "patches/$entry doesn't apply: $(head -1 "$work/error")"
+			misfit "patches/$entry doesn't apply: $(head -1 "$work/error")"
 		GIT_AUTHOR_DATE="$((946684860 + 60 * k)) +0000"
 		export GIT_AUTHOR_DATE GIT_COMMITTER_DATE=$GIT_AUTHOR_DATE
 		commit=$(kgit commit-tree "$(kgit write-tree)" -p "$commit" < "$work/$entry.message")
@@ -118,13 +147,13 @@ inputs() {
 			message_of "$root/patches/$entry" | trailers Carries | while read -r path; do
 				stat -c %A "$root/$path" || true
 				sha256sum < "$root/$path" || true
-			done
+			done || true
 		done < <(entries "$root")
 	} 2> /dev/null | sha256sum | cut -d' ' -f1
 }
 
-# patches_hash ROOT: a hash of patches/ alone, but for the comments of patches/series.
-patches_hash() { { entries "$1"; cat "$1"/patches/*.patch 2> /dev/null || true; } | sha256sum | cut -d' ' -f1; }
+# patches_hash ROOT: a hash of the entries alone, without the whole files.
+patches_hash() { { entries "$1"; cat "$1"/patches/*/*.patch 2> /dev/null || true; } | sha256sum | cut -d' ' -f1; }
 
 # record COMMIT INPUTS PATCHES: COMMIT is what the files of the repository with these hashes make.
 record() {

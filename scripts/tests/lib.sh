@@ -42,16 +42,19 @@ finish() {
 	[ "$failures" = 0 ]
 }
 
-# toy DIR: a repository like this one, with an empty series, on a kernel of four files.
+# toy DIR: a repository like this one, with an empty series and the folder toys, on a kernel of four files.
 toy() {
 	local repo=$1 linux=$1.linux
 	mkdir -p "$repo/patches" "$linux/drivers/toy"
-	cp -r "$top/scripts" "$repo/"
+	cp -r "$top/scripts" "$top/Makefile" "$repo/"
 	printf 'VERSION = 5\nPATCHLEVEL = 10\nSUBLEVEL = 1\n' > "$linux/Makefile"
 	seq 1 60 > "$linux/drivers/toy/core.c"
 	seq 100 160 > "$linux/drivers/toy/old.c"
 	seq 200 260 > "$linux/drivers/toy/replaced.c"
 	: > "$repo/patches/series"
+	printf 'Version: 5.10.1-1\nSHA256: none\n' > "$repo/patches/BASE"
+	mkdir "$repo/patches/toys"
+	printf 'Toys for 5.10\n\nThey are for children.\n' > "$repo/patches/toys/COVER"
 	git init -q "$repo"
 	git -C "$repo" config user.name 'A Tester'
 	git -C "$repo" config user.email tester@example.org

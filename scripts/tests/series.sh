@@ -14,8 +14,8 @@ export GIT_AUTHOR_NAME=x GIT_AUTHOR_EMAIL=x@example.org GIT_COMMITTER_NAME=x GIT
 # commit MESSAGE: everything in build/linux.
 commit() { git -C "$linux" add -A && git -C "$linux" commit -qm "$1"; }
 
-# state: the trees and messages of the series.
-state() { git -C "$linux" log --reverse --format='%T %B' base..HEAD; }
+# state: the trees and messages of the series, without the lines that refresh takes out.
+state() { git -C "$linux" log --reverse --format='%T %B' base..HEAD | sed '/^Folder: /d; /gone.c$/d' | cat -s; }
 
 # amend SUBJECT COMMAND: changes the commit of that subject, and rebases the rest onto it.
 amend() {
@@ -34,7 +34,9 @@ build_series() {
 		cd "$linux" || exit
 		sed -i 's/^30$/thirty/' $d/core.c && commit 'toy: spell a number
 
-For the test.' || exit
+For the test.
+
+Folder: toys' || exit
 		seq 1 40 > $d/new.c && chmod +x $d/new.c && sed -i 's/^5$/five/' $d/core.c && commit 'toy: bring a driver
 
 It comes whole.
@@ -53,9 +55,9 @@ Removes: drivers/toy/old.c' || exit
 # The whole files are what the tree has at its end, the patches don't hold them.
 whole_files() {
 	cmp "$repo/$d/new.c" "$linux/$d/new.c" && [ -x "$repo/$d/new.c" ] && cmp "$repo/$d/replaced.c" "$linux/$d/replaced.c" &&
-		[ ! -e "$repo/$d/core.c" ] && ! grep -l -e '--- a/drivers/toy/old.c' "$repo"/patches/* &&
-		! grep new.c "$repo/patches/toy-bring-a-driver.patch" | grep -v Carries &&
-		grep -q '^+++ b/drivers/toy/new.c' "$repo/patches/toy-change-all-of-them.patch"
+		[ ! -e "$repo/$d/core.c" ] && ! grep -l -e '--- a/drivers/toy/old.c' "$repo"/patches/*/* &&
+		! grep new.c "$repo/patches/toys/toy-bring-a-driver.patch" | grep -v Carries &&
+		grep -q '^+++ b/drivers/toy/new.c' "$repo/patches/toys/toy-change-all-of-them.patch"
 }
 
 # again: the same trees and messages come out of the files here alone.
@@ -85,15 +87,100 @@ edit_both_ends() {
 		amend 'toy: change all of them' "sed -i 's/^55\$/fifty-five/' $d/core.c" &&
 		"$repo/scripts/refresh" && again && grep -q '^three$' "$repo/$d/new.c" &&
 		git -C "$linux" show HEAD~3:$d/new.c | grep -q '^three$' &&
-		grep -q fifty-five "$repo/patches/toy-change-all-of-them.patch"
+		grep -q fifty-five "$repo/patches/toys/toy-change-all-of-them.patch"
 }
 
-# Groups of patches/series stay where their entries are.
-comments() {
-	sed -i -e '1i # Toys for 5.10\n#\n# They are for children.\n' -e '/bring/i # The driver' "$repo/patches/series"
-	"$repo/scripts/tree" && git -C "$linux" commit -q --amend -m 'toy: change everything' && "$repo/scripts/refresh" && again &&
-		[ "$(grep -n -A1 '^# The driver' "$repo/patches/series" | tail -1)" = "7-toy-bring-a-driver.patch" ] &&
-		[ "$(tail -1 "$repo/patches/series")" = toy-change-everything.patch ] && [ ! -e "$repo/patches/toy-change-all-of-them.patch" ]
+# A commit whose subject changes is a new entry, where it was.
+renamed() {
+	git -C "$linux" commit -q --amend -m 'toy: change everything' && "$repo/scripts/refresh" && again &&
+		[ "$(tail -1 "$repo/patches/series")" = toys/toy-change-everything.patch ] &&
+		[ ! -e "$repo/patches/toys/toy-change-all-of-them.patch" ]
+}
+
+# series_is LINE...: these are the lines of patches/series.
+series_is() { diff <(printf '%s\n' "$@") "$repo/patches/series"; }
+
+# cover FOLDER: gives it a COVER.
+cover() { mkdir -p "$repo/patches/$1" && printf '%s\n' "The folder $1" '' "What $1 is for." > "$repo/patches/$1/COVER"; }
+
+# message SUBJECT TEXT: changes the message of that commit; no tree changes.
+message() { text="$2" amend "$1" 'git commit -q --allow-empty --amend -m "$text"'; }
+
+# The last commit goes to a folder of its own; one between two others to that of the one before it; the rest stays.
+new_folder() {
+	local last
+	message 'toy: change everything' $'toy: change everything\n\nFolder: games' &&
+		fails_with 'patches/games/COVER is missing' "$repo/scripts/refresh" && [ ! -e "$repo/patches/games" ] &&
+		cover games && "$repo/scripts/refresh" && again &&
+		! grep -r 'Folder:' "$repo/patches" &&
+		seq 400 410 > "$linux/$d/between.c" && commit "toy: between
+
+Carries: $d/between.c" &&
+		last=$(git -C "$linux" rev-parse HEAD~) && git -C "$linux" rebase -q --onto HEAD~2 HEAD~ &&
+		git -C "$linux" cherry-pick "$last" > /dev/null && "$repo/scripts/refresh" &&
+		series_is toys/toy-{spell-a-number,bring-a-driver,keep-the-old-one-building,replace-and-remove,between}.patch \
+			games/toy-change-everything.patch && again
+}
+
+# An entry goes to another folder, under the same name.
+other_folder() {
+	message 'toy: between' "toy: between
+
+Carries: $d/between.c
+Folder: games" && "$repo/scripts/refresh" &&
+		[ "$(sed -n 5p "$repo/patches/series")" = games/toy-between.patch ] && [ ! -e "$repo/patches/toys/toy-between.patch" ] && again
+}
+
+# What stands apart, or in a folder of no name, is refused, and nothing is written.
+apart() {
+	cp -r "$repo/patches" "$scratch/patches" &&
+		message 'toy: bring a driver' $'toy: bring a driver\n\nFolder: games' &&
+		fails_with "'toy: keep the old one building' goes to the folder toys, which ends before 'toy: bring a driver'" "$repo/scripts/refresh" &&
+		message 'toy: bring a driver' $'toy: bring a driver\n\nFolder: ../games' &&
+		fails_with 'is no name for a folder' "$repo/scripts/refresh" && diff -r "$repo/patches" "$scratch/patches" &&
+		git -C "$linux" reset -q --hard refs/vdpa/made
+}
+
+# In patches/ too: a folder in two pieces, a COVER without a text, an entry in no folder.
+bad_folders() {
+	local series=$repo/patches/series
+	cp "$series" "$scratch/keep"
+	{ tail -1 "$scratch/keep"; head -n -1 "$scratch/keep"; } > "$series"
+	fails_with "the entries of games don't stand together" "$repo/scripts/tree" || return
+	sed 's,^games/,,' "$scratch/keep" > "$series"
+	fails_with 'is not of the form FOLDER/NAME.patch' "$repo/scripts/tree" || return
+	sed 's,^games/,games/no-,' "$scratch/keep" > "$series"
+	fails_with 'patches/series names games/no-toy-between.patch, which is not in patches/' "$repo/scripts/tree" || return
+	cp "$scratch/keep" "$series"
+	echo text >> "$repo/$d/new.c"
+	printf 'Subject\ntext\n' > "$repo/patches/games/COVER"
+	fails_with 'patches/games/COVER is missing or incomplete' "$repo/scripts/tree" || return
+	sed -i '$d' "$repo/$d/new.c"
+	cover games
+}
+
+two_of_a_subject() {
+	git -C "$linux" commit -q --allow-empty -m 'toy: between' && fails_with "two commits have the subject 'toy: between'" "$repo/scripts/refresh" &&
+		git -C "$linux" reset -q --hard HEAD~
+}
+
+# A series put in another order: the folders are where the lines are, whatever they were.
+anew() {
+	cover first && cover second &&
+		fails_with "'toy: spell a number' is in no folder yet" "$repo/scripts/refresh" --anew &&
+		message 'toy: spell a number' $'toy: spell a number\n\nFor the test.\n\nFolder: first' &&
+		message 'toy: replace and remove' "toy: replace and remove
+
+Folder: second
+Carries: $d/replaced.c
+Carries: $d/gone.c
+Removes: $d/old.c" &&
+		echo >> "$repo/patches/toys/toy-spell-a-number.patch" &&
+		fails_with 'undo one of the two' "$repo/scripts/refresh" && "$repo/scripts/refresh" --anew &&
+		series_is first/toy-{spell-a-number,bring-a-driver,keep-the-old-one-building}.patch \
+			second/toy-{replace-and-remove,between,change-everything}.patch &&
+		! grep -r gone.c "$repo/patches" && [ -z "$(find "$repo/patches/toys" "$repo/patches/games" -name '*.patch')" ] && again &&
+		rm -r "$repo/patches/toys" "$repo/patches/games"
 }
 
 # An edit of a whole file here reaches the end of the tree, and every earlier version.
@@ -106,26 +193,33 @@ trailers_by_themselves() {
 	seq 7 > "$linux/$d/late.c"
 	git -C "$linux" rm -q $d/core.c
 	commit 'toy: one more file' && "$repo/scripts/refresh" && cmp "$linux/$d/late.c" "$repo/$d/late.c" &&
-		grep -qx "Carries: $d/late.c" "$repo/patches/toy-one-more-file.patch" &&
-		grep -qx "Removes: $d/core.c" "$repo/patches/toy-one-more-file.patch" && "$repo/scripts/tree" &&
+		grep -qx "Carries: $d/late.c" "$repo/patches/games/toy-one-more-file.patch" &&
+		grep -qx "Removes: $d/core.c" "$repo/patches/games/toy-one-more-file.patch" && "$repo/scripts/tree" &&
 		git -C "$linux" reset -q --hard HEAD~ && "$repo/scripts/refresh" && [ ! -e "$repo/$d/late.c" ] && again
 }
 
 mails() {
-	local clone=$scratch/clone
-	"$repo/scripts/export" && rm -rf "$clone" && git clone -q "$linux" "$clone" && git -C "$clone" checkout -q --detach base &&
-		git -C "$clone" am -q "$repo"/build/series/*.patch &&
-		[ "$(git -C "$clone" rev-parse "HEAD^{tree}")" = "$(git -C "$linux" rev-parse "HEAD^{tree}")" ] &&
+	local clone=$scratch/clone out=$repo/build/series today folder
+	today=$(date +'%d %b %Y')
+	mkdir -p "$out/gone" && touch "$out/0001-old.patch" "$out/gone/0001-old.patch" &&
+		"$repo/scripts/export" && rm -rf "$clone" && git clone -q "$linux" "$clone" && git -C "$clone" checkout -q --detach base || return
+	[ "$(cat "$out/ORDER")" = $'first\nsecond' ] && [ "$(LC_ALL=C ls "$out")" = $'ORDER\nfirst\nsecond' ] || return
+	while read -r folder; do
+		git -C "$clone" am -q "$out/$folder"/*.patch || return
+	done < "$out/ORDER"
+	[ "$(git -C "$clone" rev-parse "HEAD^{tree}")" = "$(git -C "$linux" rev-parse "HEAD^{tree}")" ] &&
 		[ "$(git -C "$clone" log --format=%T base..)" = "$(git -C "$linux" log --format=%T base..)" ] &&
 		[ "$(git -C "$clone" log --format=%s%an base..)" = "$(git -C "$linux" log --format='%sA Tester' base..)" ] &&
 		git -C "$clone" log -1 | grep -q 'Signed-off-by: A Tester <tester@example.org>' &&
-		! git -C "$clone" log | grep -E 'Carries:|Removes:' &&
-		grep -q '^Subject: \[PATCH 5.10 0/5\] Toys for 5.10' "$repo/build/series/0000-cover-letter.txt" &&
-		grep -q '^They are for children.' "$repo/build/series/0000-cover-letter.txt" &&
-		grep -q '^The driver' "$repo/build/series/0000-cover-letter.txt"
+		! git -C "$clone" log | grep -E 'Carries:|Removes:|Folder:' &&
+		! grep -L "^Date: .*$today\|^Date: .*$(date +'%d %b %Y')" "$out"/*/*.patch | grep . &&
+		grep -q '^Subject: \[PATCH 5.10 second 2/3\] toy: between$' "$out/second/0002-toy-between.patch" &&
+		grep -q '^Subject: \[PATCH 5.10 first 0/3\] The folder first$' "$out/first/0000-cover-letter.txt" &&
+		grep -q '^Part 2 of 2, on Linux 5.10.1 and, in this order: first.$' "$out/second/0000-cover-letter.txt" &&
+		grep -q '^What second is for.$' "$out/second/0000-cover-letter.txt" &&
+		grep -q '^A Tester (3):$' "$out/second/0000-cover-letter.txt" && grep -q '^ [0-9] files changed' "$out/second/0000-cover-letter.txt"
 }
 
-#X
 unrefreshed_commit() {
 	seq 3 > "$linux/$d/more.c"
 	commit 'toy: unrefreshed' && "$repo/scripts/tree" && [ -e "$linux/$d/more.c" ] &&
@@ -148,39 +242,27 @@ both_sides() {
 }
 
 broken_patch() {
-	cp "$repo/patches/toy-spell-a-number.patch" "$scratch/keep"
-	sed -i 's/^-30$/-31/' "$repo/patches/toy-spell-a-number.patch"
-	fails_with "patches/toy-spell-a-number.patch doesn't apply" "$repo/scripts/tree" || return
-	cp "$scratch/keep" "$repo/patches/toy-spell-a-number.patch"
+	local patch=$repo/patches/first/toy-spell-a-number.patch
+	cp "$patch" "$scratch/keep"
+	sed -i 's/^-30$/-31/' "$patch"
+	fails_with "patches/first/toy-spell-a-number.patch doesn't apply" "$repo/scripts/tree"
+	local status=$?
+	cp "$scratch/keep" "$patch"
+	return $status
 }
 
 broken_whole_file() {
 	sed -i 's/^twenty$/twenty-one/' "$repo/$d/new.c"
-	fails_with "patches/toy-change-everything.patch: its hunks on carried files don't go backwards" "$repo/scripts/tree" || return
+	fails_with "patches/second/toy-change-everything.patch: its hunks on carried files don't go backwards" "$repo/scripts/tree"
+	local status=$?
 	sed -i 's/^twenty-one$/twenty/' "$repo/$d/new.c"
+	return $status
 }
 
 missing_whole_file() {
 	mv "$repo/$d/new.c" "$scratch/keep"
 	fails_with "carries drivers/toy/new.c, which is not in the repository" "$repo/scripts/tree" || return
 	mv "$scratch/keep" "$repo/$d/new.c"
-}
-
-wrong_version() {
-	sed -i 's/PATCHLEVEL = 10/PATCHLEVEL = 11/' "$repo.linux/Makefile"
-	fails_with "is Linux 5.11, not a Linux 5.10.y tree" "$repo/scripts/tree" || return
-	sed -i 's/PATCHLEVEL = 11/PATCHLEVEL = 10/' "$repo.linux/Makefile"
-	LINUX=$scratch/nothing fails_with 'is no folder' "$repo/scripts/tree" &&
-		LINUX=$scratch fails_with 'not a Linux 5.10.y tree' "$repo/scripts/tree"
-}
-
-from_git() {
-	local tree
-	"$repo/scripts/tree"
-	tree=$(git -C "$linux" rev-parse "HEAD^{tree}")
-	git init -q "$repo.linux" && git -C "$repo.linux" add -A && git -C "$repo.linux" commit -qm 'Linux 5.10.1' && rm -rf "$repo/build" &&
-		"$repo/scripts/tree" && [ "$tree" = "$(git -C "$linux" rev-parse "HEAD^{tree}")" ] &&
-		echo x >> "$repo.linux/Makefile" && fails_with "aren't committed" "$repo/scripts/tree"
 }
 
 no_identity() {
@@ -194,9 +276,15 @@ check 'the tree made anew has the same trees and messages' again
 check 'equal files give equal commits' same_commits
 check 'nothing is done when nothing has changed' nothing_to_do
 check 'a whole file changed early and a patched file changed late round-trip' edit_both_ends
-check 'comments of patches/series stay with their entries' comments
+check 'a commit with another subject is another entry' renamed
+check 'a commit goes to a new folder, or to that of the one before it' new_folder
+check 'an entry goes to another folder' other_folder
+check 'a commit apart from its folder is refused' apart
+check 'a folder in pieces or without a COVER is refused' bad_folders
+check 'two commits of one subject are refused' two_of_a_subject
 check 'a whole file edited here reaches every version' edit_here
 check 'new and deleted files get their trailers' trailers_by_themselves
+check 'with --anew, folders are made from the messages alone' anew
 check 'the exported series applies with git am, and gives the same trees' mails
 check 'a commit that is not refreshed is kept' unrefreshed_commit
 check 'changes that are not committed are kept' uncommitted
@@ -204,7 +292,5 @@ check 'a whole file changed on both sides is refused' both_sides
 check 'an entry that does not apply is named' broken_patch
 check 'an entry that does not go backwards is named' broken_whole_file
 check 'a whole file that is missing is named' missing_whole_file
-check 'a wrong LINUX= gives one line' wrong_version
-check 'LINUX= takes a git clone' from_git
 check 'no git identity gives one line' no_identity
 finish

@@ -12,21 +12,52 @@ shell() {
 	[ ${#files[@]} -gt 5 ] && shellcheck -x "${files[@]}"
 }
 
-# Each entry is in patches/series once, and nothing else is in patches/.
+# Each entry is in patches/series once, each folder has a COVER, and nothing else is in patches/.
 entries() {
-	diff <(sed 's/#.*//; s/[[:space:]]*$//; /^$/d' patches/series | sort) <(find patches -name '*.patch' -printf '%f\n' | sort)
+	local entry
+	diff <({ cat patches/series; sed 's,/.*,/COVER,' patches/series | uniq; printf '%s\n' BASE series; } | sort) \
+		<(cd patches && find . -type f -printf '%P\n' | sort) &&
+		(
+			. scripts/lib.sh
+			. scripts/series.sh
+			check_folders "$top"
+		) || return
+	while read -r entry; do
+		! grep -H '^Folder:' "patches/$entry" || return
+	done < patches/series
 }
 
 # Each whole file is carried by one entry, and each carried file is here.
+carried_files() { for f in patches/*/*.patch; do sed '/^---$/,$d' "$f" | sed -n 's/^Carries: *//p'; done | sort; }
 carried() {
-	diff <(for f in patches/*.patch; do sed '/^---$/,$d' "$f" | sed -n 's/^Carries: *//p'; done | sort) \
-		<(git ls-files -co --exclude-standard drivers include tools Documentation net lib | sort)
+	diff <(carried_files) <(git ls-files -co --exclude-standard drivers include tools Documentation net lib | sort)
 }
 
+# The series adds MAINTAINERS to the kernel's file; its files are there, and every file that the series brings is one of them.
 maintainers() {
-	[ -s MAINTAINERS ] && scripts/tree && awk -v entry="$(cat MAINTAINERS)" '
+	local file files missing
+	scripts/tree && awk -v entry="$(cat MAINTAINERS)" '
 		{ text = text $0 "\n" }
-		END { exit index(text, "\n" entry "\n\n") == 0 }' build/linux/MAINTAINERS
+		END { exit !entry || index(text, "\n" entry "\n\n") == 0 }' build/linux/MAINTAINERS ||
+		{ echo "no patch adds this entry to the kernel's MAINTAINERS"; return 1; }
+	# A star is for the files of that folder, as in the kernel.
+	mapfile -t files < <(sed -n 's/^F:[[:space:]]*/:(glob)/p' MAINTAINERS)
+	for file in "${files[@]}"; do
+		[ "$(git -C build/linux ls-files -- "$file" | head -1)" ] || { echo "there is no $file"; return 1; }
+	done
+	missing=$(comm -23 <(carried_files) <(git ls-files -co --exclude-standard -- "${files[@]}" | sort))
+	[ -z "$missing" ] || { echo "not in MAINTAINERS: $missing"; return 1; }
+}
+
+# The links of the README. A patch that moved is found by its name: change the link.
+links() {
+	local link bad=0
+	while read -r link; do
+		[ ! -e "$link" ] || continue
+		bad=1
+		echo "README.md links to $link, which isn't there; perhaps: $(find patches -name "${link##*/}")"
+	done < <(grep -oE '\]\([^)#]+' README.md | sed 's/^](//' | grep -vE '^[a-z]+:')
+	return $bad
 }
 
 # Nothing here names a mirror or a folder of one machine.
@@ -34,12 +65,24 @@ places() {
 	! git grep -nIE 'deb\.debian\.org|ftp\.[a-z.]*debian|/work/|/home/' -- . ':!scripts/tests/lint.sh' ':!tools/testing/selftests'
 }
 
+# Each file names its license, and the text of each license and exception named is in LICENSES.
 license() {
-	local file bad=0
+	local file bad=0 tag
 	while read -r file; do
-		head -3 "$file" | grep -q SPDX-License-Identifier || { echo "$file"; bad=1; }
-	done < <(git ls-files scripts drivers include tools .ci Makefile | grep -vE '/(settings|config)$')
-	[ $bad = 0 ]
+		head -3 "$file" | grep -q SPDX-License-Identifier || { echo "$file names none"; bad=1; }
+	done < <(git ls-files -co --exclude-standard scripts drivers include tools Documentation .ci Makefile | grep -vE '/(settings|config)$')
+	while read -r tag; do
+		grep -rqxE "(Valid-License-Identifier|SPDX-Exception-Identifier): ${tag//+/\\+}" LICENSES || { echo "LICENSES has no $tag"; bad=1; }
+	done < <(git grep -hIoE 'SPDX-License-Identifier: [^*>]*' -- . ':!LICENSES' ':!scripts/tests' ':!patches' | sed 's/^[^:]*: //; s/ \(WITH\|OR\|AND\) /\n/g' | tr -d '() ' | sort -u | grep .)
+	return $bad
+}
+
+# They are the base's.
+copying() {
+	local file
+	scripts/tree && for file in COPYING $(git ls-files -co LICENSES); do
+		git -C build/linux show "base:$file" | cmp - "$file" || return
+	done
 }
 
 ci() { [ -x .ci/run ] && grep -q 'make test' .ci/run && grep -q 'make test' README.md; }
@@ -49,6 +92,8 @@ check 'patches/series and patches/ agree' entries
 check 'every whole file is carried by one entry' carried
 check 'MAINTAINERS is what the series adds' maintainers
 check 'no place of one machine is named' places
-check 'every file names its license' license
+check 'the links of the README lead somewhere' links
+check 'every file names its license, and the texts are here' license
+check 'COPYING and LICENSES are those of the kernel' copying
 check 'CI runs the command of the README' ci
 finish

@@ -165,39 +165,6 @@ few_tools() {
 	fails_with 'there is no git; as root, run: make -C ' bare "$other/scripts/tree"
 }
 
-# old_package: downloads the newest of Debian 11 itself, without its security updates; prints its file.
-old_package() {
-	local version deb
-	version=$("$top/scripts/apt-suite" bullseye apt-cache madison linux-source-5.10 2> /dev/null |
-		awk '$1 == "linux-source-5.10" && / bullseye\/main / && !n++ { print $3 }')
-	deb=$top/build/download/linux-source-5.10_${version}_all.deb
-	[ "$version" ] || return
-	if [ ! -e "$deb" ]; then
-		mkdir -p "$scratch/download" && cd "$scratch/download" &&
-			"$top/scripts/apt-suite" bullseye apt-get download -qq "linux-source-5.10=$version" > /dev/null 2>&1 && mv ./*.deb "$deb" || return
-	fi
-	echo "$deb"
-}
-
-# The series on it. Only the files that the series changes are unpacked.
-older() {
-	local old=$scratch/old
-	"$top/scripts/tree" && mkdir "$old" && dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/src/linux-source-5.10.tar.xz |
-		tar -xJ --strip-components=1 -C "$old" --files-from <(
-			echo linux-source-5.10/Makefile
-			git -C "$top/build/linux" diff --name-only --no-renames --diff-filter=MD base refs/vdpa/made | sed 's,^,linux-source-5.10/,'
-		) || return
-	grep -E '^(VERSION|PATCHLEVEL|SUBLEVEL) =' "$old/Makefile"
-	git init -q "$old" && git -C "$old" add -A -f && git -C "$old" commit -qm base && git -C "$old" tag base &&
-		(
-			set -e
-			. "$top/scripts/lib.sh"
-			. "$top/scripts/series.sh"
-			git_dir=$old/.git
-			derive "$top" "$scratch/derive"
-		)
-}
-
 check 'the pinned version is taken' pinned
 check 'another pinned version makes another base, and the old one stays' another_pin
 check 'a package that is not the pinned one is refused' wrong_checksum
@@ -214,11 +181,5 @@ if [ "$(id -u)" = 0 ]; then
 	check 'tree, refresh, series: git and the source only, no rights' few_tools
 else
 	skip 'tree, refresh, series: git and the source only, no rights' 'needs root'
-fi
-unset LINUX
-if old=$(old_package); then
-	check 'the series applies to the 5.10 of Debian 11 (suite bullseye)' older "$old"
-else
-	skip 'the series applies to the 5.10 of Debian 11 (suite bullseye)' 'the suite does not have it'
 fi
 finish

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door: what each goal does is in README.md, how is in scripts/.
 #
-#   make run | test | check | deps | tree | refresh | series | shell
+#   make run | test | check | bench | deps | tree | series | shell
+#   make refresh [ANEW=1]
 #   make kernel [DEBUG=1] [BASE=1]
 #
 # LINUX=DIR is a linux-5.10.y tree to use instead of Debian's.
@@ -11,7 +12,7 @@ unexport MAKEFLAGS MAKELEVEL MFLAGS
 export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
-.PHONY: all run test check deps deps-run deps-tree tree kernel shell refresh series
+.PHONY: all run test check bench deps deps-run deps-tree tree kernel shell refresh series
 
 all:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +46,9 @@ test:
 check:
 	@scripts/deps check
 	@scripts/check
+
+bench: kernel
+	@scripts/bench
 
 refresh:
 	@scripts/refresh $(if $(ANEW),--anew)

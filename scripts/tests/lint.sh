@@ -65,6 +65,17 @@ places() {
 	! git grep -nIE 'deb\.debian\.org|ftp\.[a-z.]*debian|/work/|/home/' -- . ':!scripts/tests/lint.sh' ':!tools/testing/selftests'
 }
 
+# Where the README says that a reader starts, in the form `FILE`: `NAME`. If that has moved, change the table.
+starts() {
+	local file name bad=0 rows=0
+	scripts/tree || return
+	while IFS=' ' read -r file name; do
+		rows=$((rows + 1))
+		grep -qwF -- "${name%()}" "build/linux/$file" || { echo "README.md: $file has no $name"; bad=1; }
+	done < <(sed -n 's/^|.*| `\([^`]*\)`: `\([^`]*\)` |$/\1 \2/p' README.md)
+	[ $bad = 0 ] && [ $rows = 19 ]
+}
+
 # Each file names its license, and the text of each license and exception named is in LICENSES.
 license() {
 	local file bad=0 tag
@@ -93,6 +104,7 @@ check 'every whole file is carried by one entry' carried
 check 'MAINTAINERS is what the series adds' maintainers
 check 'no place of one machine is named' places
 check 'the links of the README lead somewhere' links
+check 'the nineteen changes are where the README says' starts
 check 'every file names its license, and the texts are here' license
 check 'COPYING and LICENSES are those of the kernel' copying
 check 'CI runs the command of the README' ci

@@ -52,6 +52,8 @@ full_disk() {
 bad_download() {
 	mkdir -p "$repo/build/download"
 	echo nonsense > "$repo/build/download/linux-source-5.10_5.10.1-1_all.deb"
+	fails_with "hasn't the SHA-256 of patches/BASE: delete it and try again" "$repo/scripts/tree" || return
+	sed -i "s/^SHA256: .*/SHA256: $(echo nonsense | sha256sum | cut -d' ' -f1)/" "$repo/patches/BASE"
 	fails_with "doesn't unpack: delete it and try again" "$repo/scripts/tree" || return
 	rm "$repo"/build/download/*.deb
 }

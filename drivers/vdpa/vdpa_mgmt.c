@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The management interface of vDPA devices: the generic netlink family "vdpa",
- * which vdpa(8) speaks. It lists management devices and devices, makes devices
- * out of management devices and deletes them, and shows their configuration.
+ * which vdpa(8) uses. It lists management devices and devices, adds devices to
+ * management devices and deletes them, and shows their configuration.
  */
 
 #include <linux/ctype.h>
@@ -16,35 +16,35 @@
 
 #include "vdpa_priv.h"
 
-/* Length of a device's name, without the final 0 */
+/* Maximum length of a device's name, without the terminating 0 */
 #define VDPA_NAME_MAX 63
 
-/* How often to read a configuration space that changes meanwhile */
+/* How often to read a configuration space that changes while it is read */
 #define VDPA_CONFIG_TRIES 16
 
 static struct genl_family vdpa_family;
 
-/* The management devices, by index. Changed, and read, under vdpa_lock. */
+/* The management devices, by index. Read and changed under vdpa_lock. */
 static DEFINE_XARRAY_ALLOC(vdpa_mgmtdevs);
 
 /*
- * The state of a device that belongs together. Multi-byte fields of the
- * configuration space are as the driver sees them: little-endian, or, for a
- * legacy driver, the CPU's.
+ * A device's features, status and configuration space at one point in time.
+ * Multi-byte fields of the configuration space are in the driver's byte order:
+ * little-endian, or the CPU's for a legacy driver.
  */
 struct vdpa_view {
 	u64 features;
 	u64 driver_features;
 	u8 status;
 	bool little_endian;
-	size_t len;			/* bytes of config that are there */
+	size_t len;			/* valid bytes in config */
 	union {
 		struct virtio_net_config net;
 		u8 config[sizeof(struct virtio_net_config)];
 	};
 };
 
-/* Does the configuration space in the view reach to the end of the field? */
+/* True if the configuration space of the device contains the whole field. */
 #define vdpa_view_has(view, field) \
 	(offsetofend(typeof((view)->net), field) <= (view)->len)
 
@@ -77,13 +77,14 @@ static struct vdpa_mgmt_dev *vdpa_mgmtdev_find(const char *bus,
 }
 
 /**
- * vdpa_mgmtdev_register - offer a management device to users
- * @mdev: the management device; stays the caller's
+ * vdpa_mgmtdev_register - register a management device
+ * @mdev: the management device, allocated and filled in by the caller; in use
+ *        until vdpa_mgmtdev_unregister() returns
  *
- * Devices may be made of it before this returns.
+ * Users may add devices to it before this returns. Takes vdpa_lock.
  *
- * Return: 0, -EINVAL if @mdev is incomplete, -EEXIST if there is one of the
- * same name, or -ENOMEM.
+ * Return: 0, -EINVAL if @mdev is incomplete, -EEXIST if a management device of
+ * the same name and bus is registered, -EBUSY if no index is free, or -ENOMEM.
  */
 int vdpa_mgmtdev_register(struct vdpa_mgmt_dev *mdev)
 {
@@ -108,11 +109,12 @@ int vdpa_mgmtdev_register(struct vdpa_mgmt_dev *mdev)
 EXPORT_SYMBOL_GPL(vdpa_mgmtdev_register);
 
 /**
- * vdpa_mgmtdev_unregister - take a management device away
+ * vdpa_mgmtdev_unregister - unregister a management device
  * @mdev: the management device
  *
- * Devices made of it are deleted, in use or not. When it returns, none is left,
- * and no operation of @mdev is called any more.
+ * Deletes all devices that were added to it, whether they are in use or not.
+ * When it returns, no operation of @mdev is running or will be called. Takes
+ * vdpa_lock.
  */
 void vdpa_mgmtdev_unregister(struct vdpa_mgmt_dev *mdev)
 {
@@ -128,12 +130,12 @@ void vdpa_mgmtdev_unregister(struct vdpa_mgmt_dev *mdev)
 }
 EXPORT_SYMBOL_GPL(vdpa_mgmtdev_unregister);
 
-/* ---- What is sent ---- */
+/* ---- Messages to userspace ---- */
 
 /* Puts the attributes of a device or a management device into a message. */
 typedef int vdpa_put_t(struct sk_buff *msg, void *object);
 
-/* The attributes that name a management device. */
+/* Put the attributes that identify a management device into a message. */
 static int vdpa_put_mgmtdev_name(struct sk_buff *msg, const struct device *dev)
 {
 	if (dev->bus && nla_put_string(msg, VDPA_ATTR_MGMTDEV_BUS_NAME,
@@ -177,13 +179,11 @@ static int vdpa_put_dev(struct sk_buff *msg, void *object)
 	const struct vdpa_config_ops *ops = vdev->config;
 	struct device *parent = vdev->dev.parent;
 
-	/* A parent that brought the device by itself is its own manager. */
+	/* A device that no user added: its parent stands for the manager. */
 	if (vdev->mdev)
 		parent = vdev->mdev->device;
-	if (parent && vdpa_put_mgmtdev_name(msg, parent))
-		return -EMSGSIZE;
-
-	if (nla_put_string(msg, VDPA_ATTR_DEV_NAME, dev_name(&vdev->dev)) ||
+	if (vdpa_put_mgmtdev_name(msg, parent) ||
+	    nla_put_string(msg, VDPA_ATTR_DEV_NAME, dev_name(&vdev->dev)) ||
 	    nla_put_u32(msg, VDPA_ATTR_DEV_ID, ops->get_device_id(vdev)) ||
 	    nla_put_u32(msg, VDPA_ATTR_DEV_VENDOR_ID,
 			ops->get_vendor_id(vdev)) ||
@@ -197,8 +197,8 @@ static int vdpa_put_dev(struct sk_buff *msg, void *object)
 }
 
 /*
- * Look at a device without it noticing: a read of the configuration space by
- * the driver settles the features if they aren't yet, so this isn't one.
+ * Fill a view. vdpa_get_config() can't be used: it sets the features to 0 if
+ * the driver hasn't set any, and to look at a device must not change it.
  */
 static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
 {
@@ -209,7 +209,7 @@ static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
 
 	memset(view, 0, sizeof(*view));
 
-	mutex_lock(&vdev->config_lock);
+	mutex_lock(&vdev->state_lock);
 	view->features = ops->get_features(vdev);
 	view->driver_features = ops->get_driver_features(vdev);
 	view->status = ops->get_status(vdev);
@@ -219,7 +219,7 @@ static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
 	if (ops->get_device_id(vdev) != VIRTIO_ID_NET)
 		goto out;
 
-	/* The lock keeps drivers out; the device changes things as well. */
+	/* Drivers are locked out, but the device may change its configuration. */
 	view->len = min(ops->get_config_size(vdev), sizeof(view->config));
 	do {
 		gen = ops->get_generation ? ops->get_generation(vdev) : 0;
@@ -229,7 +229,7 @@ static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
 	} while (--tries);
 	ret = -EBUSY;
 out:
-	mutex_unlock(&vdev->config_lock);
+	mutex_unlock(&vdev->state_lock);
 
 	return ret;
 }
@@ -239,7 +239,7 @@ static u16 vdpa_view_u16(const struct vdpa_view *view, __virtio16 val)
 	return __virtio16_to_cpu(view->little_endian, val);
 }
 
-/* Fields of a network device, each if the device says that it is there. */
+/* Put the fields of a network device that it has the features for. */
 static int vdpa_put_net_config(struct sk_buff *msg,
 			       const struct vdpa_view *view)
 {
@@ -320,7 +320,7 @@ static int vdpa_put_msg(struct sk_buff *msg, u32 portid, u32 seq, int flags,
 	return 0;
 }
 
-/* Answer a request about one object. */
+/* Reply to a request about one object. */
 static int vdpa_reply(struct genl_info *info, u8 cmd, vdpa_put_t *put,
 		      void *object)
 {
@@ -345,8 +345,8 @@ static int vdpa_reply(struct genl_info *info, u8 cmd, vdpa_put_t *put,
 }
 
 /*
- * Put as many objects into a message as fit. The next call goes on after the
- * last one, by index, so it misses none if some come or go in between.
+ * Put as many objects into a message as fit. The next call continues after the
+ * index of the last one, so it skips none if others come or go in between.
  */
 static int vdpa_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
 		     struct xarray *objects, vdpa_put_t *put)
@@ -362,7 +362,7 @@ static int vdpa_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
 				   object);
 		if (ret == -EMSGSIZE)
 			break;
-		/* One that can't be shown doesn't hide the others. */
+		/* Skip an object that can't be shown, and show the others. */
 		ret = 0;
 		cb->args[0] = index + 1;
 	}
@@ -371,9 +371,9 @@ static int vdpa_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
 	return msg->len ?: ret;
 }
 
-/* ---- What is asked for ---- */
+/* ---- Requests from userspace ---- */
 
-/* The management device that a request names. */
+/* Find the management device that a request names. */
 static struct vdpa_mgmt_dev *vdpa_mgmtdev_get(struct genl_info *info)
 {
 	struct nlattr *bus = info->attrs[VDPA_ATTR_MGMTDEV_BUS_NAME];
@@ -395,7 +395,7 @@ static struct vdpa_mgmt_dev *vdpa_mgmtdev_get(struct genl_info *info)
 	return mdev;
 }
 
-/* The device that a request names. */
+/* Find the device that a request names. */
 static struct vdpa_device *vdpa_dev_get(struct genl_info *info)
 {
 	struct nlattr *name = info->attrs[VDPA_ATTR_DEV_NAME];
@@ -439,10 +439,16 @@ static int vdpa_cmd_mgmtdev_dump(struct sk_buff *msg,
 			 vdpa_put_mgmtdev);
 }
 
-/* The name becomes a directory in sysfs and goes into events and logs. */
-static int vdpa_check_name(const struct nlattr *attr,
-			   struct netlink_ext_ack *extack)
+/*
+ * The name becomes a directory in sysfs, a link in the directory of the driver
+ * that binds to the device, and a part of uevents and log messages.
+ */
+static int vdpa_nl_check_name(const struct nlattr *attr,
+			      struct netlink_ext_ack *extack)
 {
+	static const char * const driver_files[] = {
+		"bind", "module", "unbind",
+	};
 	const char *name, *c;
 
 	if (!attr) {
@@ -465,6 +471,11 @@ static int vdpa_check_name(const struct nlattr *attr,
 				    "The name can't be . or ..");
 		return -EINVAL;
 	}
+	if (match_string(driver_files, ARRAY_SIZE(driver_files), name) >= 0) {
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "Drivers have a file of that name in sysfs");
+		return -EINVAL;
+	}
 	for (c = name; *c; c++) {
 		if (isascii(*c) && isgraph(*c) && *c != '/')
 			continue;
@@ -476,10 +487,10 @@ static int vdpa_check_name(const struct nlattr *attr,
 	return 0;
 }
 
-static int vdpa_get_features(const struct vdpa_mgmt_dev *mdev,
-			     const struct nlattr *attr,
-			     struct vdpa_dev_set_config *config,
-			     struct netlink_ext_ack *extack)
+static int vdpa_nl_parse_features(const struct vdpa_mgmt_dev *mdev,
+				  const struct nlattr *attr,
+				  struct vdpa_dev_set_config *config,
+				  struct netlink_ext_ack *extack)
 {
 	if (!(mdev->config_attr_mask & BIT_ULL(VDPA_ATTR_DEV_FEATURES))) {
 		NL_SET_ERR_MSG_ATTR(extack, attr,
@@ -499,10 +510,10 @@ static int vdpa_get_features(const struct vdpa_mgmt_dev *mdev,
 	return 0;
 }
 
-static int vdpa_get_mac(const struct vdpa_mgmt_dev *mdev, u64 features,
-			const struct nlattr *attr,
-			struct vdpa_dev_set_config *config,
-			struct netlink_ext_ack *extack)
+static int vdpa_nl_parse_mac(const struct vdpa_mgmt_dev *mdev, u64 features,
+			     const struct nlattr *attr,
+			     struct vdpa_dev_set_config *config,
+			     struct netlink_ext_ack *extack)
 {
 	if (!(mdev->config_attr_mask &
 	      BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR))) {
@@ -528,10 +539,10 @@ static int vdpa_get_mac(const struct vdpa_mgmt_dev *mdev, u64 features,
 	return 0;
 }
 
-static int vdpa_get_mtu(const struct vdpa_mgmt_dev *mdev, u64 features,
-			const struct nlattr *attr,
-			struct vdpa_dev_set_config *config,
-			struct netlink_ext_ack *extack)
+static int vdpa_nl_parse_mtu(const struct vdpa_mgmt_dev *mdev, u64 features,
+			     const struct nlattr *attr,
+			     struct vdpa_dev_set_config *config,
+			     struct netlink_ext_ack *extack)
 {
 	if (!(mdev->config_attr_mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU))) {
 		NL_SET_ERR_MSG_ATTR(extack, attr,
@@ -556,10 +567,10 @@ static int vdpa_get_mtu(const struct vdpa_mgmt_dev *mdev, u64 features,
 	return 0;
 }
 
-static int vdpa_get_max_vqp(const struct vdpa_mgmt_dev *mdev, u64 features,
-			    const struct nlattr *attr,
-			    struct vdpa_dev_set_config *config,
-			    struct netlink_ext_ack *extack)
+static int vdpa_nl_parse_max_vqp(const struct vdpa_mgmt_dev *mdev, u64 features,
+				 const struct nlattr *attr,
+				 struct vdpa_dev_set_config *config,
+				 struct netlink_ext_ack *extack)
 {
 	u16 pairs = nla_get_u16(attr);
 
@@ -573,7 +584,7 @@ static int vdpa_get_max_vqp(const struct vdpa_mgmt_dev *mdev, u64 features,
 				    "max_vqp has to be at least 1");
 		return -EINVAL;
 	}
-	/* One pair is what a network device has if nobody says more. */
+	/* A network device has one pair unless it is given more. */
 	if (!(mdev->config_attr_mask &
 	      BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MAX_VQP))) {
 		if (pairs == 1)
@@ -594,10 +605,10 @@ static int vdpa_get_max_vqp(const struct vdpa_mgmt_dev *mdev, u64 features,
 	return 0;
 }
 
-/* What the user asks of a new device, checked against what can be had. */
-static int vdpa_get_set_config(const struct vdpa_mgmt_dev *mdev,
-			       struct genl_info *info,
-			       struct vdpa_dev_set_config *config)
+/* Parse and check the configuration that a new device is to have. */
+static int vdpa_nl_parse_config(const struct vdpa_mgmt_dev *mdev,
+				struct genl_info *info,
+				struct vdpa_dev_set_config *config)
 {
 	u64 features = mdev->supported_features;
 	struct nlattr *attr;
@@ -605,7 +616,7 @@ static int vdpa_get_set_config(const struct vdpa_mgmt_dev *mdev,
 
 	attr = info->attrs[VDPA_ATTR_DEV_FEATURES];
 	if (attr) {
-		ret = vdpa_get_features(mdev, attr, config, info->extack);
+		ret = vdpa_nl_parse_features(mdev, attr, config, info->extack);
 		if (ret)
 			return ret;
 		features = config->device_features;
@@ -613,27 +624,41 @@ static int vdpa_get_set_config(const struct vdpa_mgmt_dev *mdev,
 
 	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MACADDR];
 	if (attr) {
-		ret = vdpa_get_mac(mdev, features, attr, config, info->extack);
+		ret = vdpa_nl_parse_mac(mdev, features, attr, config,
+					info->extack);
 		if (ret)
 			return ret;
 	}
 
 	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MTU];
 	if (attr) {
-		ret = vdpa_get_mtu(mdev, features, attr, config, info->extack);
+		ret = vdpa_nl_parse_mtu(mdev, features, attr, config,
+					info->extack);
 		if (ret)
 			return ret;
 	}
 
 	attr = info->attrs[VDPA_ATTR_DEV_NET_CFG_MAX_VQP];
 	if (attr) {
-		ret = vdpa_get_max_vqp(mdev, features, attr, config,
-				       info->extack);
+		ret = vdpa_nl_parse_max_vqp(mdev, features, attr, config,
+					    info->extack);
 		if (ret)
 			return ret;
 	}
 
 	return 0;
+}
+
+/* The directory of a device is in that of its management device. */
+static bool vdpa_mgmtdev_has_file(const struct vdpa_mgmt_dev *mdev,
+				  const char *name)
+{
+	struct kernfs_node *file;
+
+	file = sysfs_get_dirent(mdev->device->kobj.sd, name);
+	sysfs_put(file);
+
+	return file;
 }
 
 static int vdpa_dev_new(struct genl_info *info)
@@ -648,13 +673,19 @@ static int vdpa_dev_new(struct genl_info *info)
 	if (IS_ERR(mdev))
 		return PTR_ERR(mdev);
 
-	ret = vdpa_get_set_config(mdev, info, &config);
+	ret = vdpa_nl_parse_config(mdev, info, &config);
 	if (ret)
 		return ret;
 
 	if (vdpa_find_device(nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
 				    "There is a device of that name");
+		return -EEXIST;
+	}
+	/* device_add() would notice that too, with a stack trace in the log. */
+	if (vdpa_mgmtdev_has_file(mdev, nla_data(name))) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name,
+				    "The management device has a file of that name in sysfs");
 		return -EEXIST;
 	}
 
@@ -664,12 +695,8 @@ static int vdpa_dev_new(struct genl_info *info)
 
 	vdev->mdev = mdev;
 	ret = vdpa_register_device_locked(vdev);
-	if (ret) {
-		if (ret == -EEXIST)
-			NL_SET_ERR_MSG_ATTR(info->extack, name,
-					    "The name is taken in sysfs");
+	if (ret)
 		put_device(&vdev->dev);
-	}
 
 	return ret;
 }
@@ -678,7 +705,7 @@ static int vdpa_cmd_dev_new(struct sk_buff *skb, struct genl_info *info)
 {
 	int ret;
 
-	ret = vdpa_check_name(info->attrs[VDPA_ATTR_DEV_NAME], info->extack);
+	ret = vdpa_nl_check_name(info->attrs[VDPA_ATTR_DEV_NAME], info->extack);
 	if (ret)
 		return ret;
 
@@ -760,7 +787,7 @@ static int vdpa_cmd_config_dump(struct sk_buff *msg,
 			 vdpa_put_config);
 }
 
-/* A policy for each command, so that none takes what it doesn't look at. */
+/* A policy for each command: it refuses attributes that it doesn't use. */
 
 static const struct nla_policy vdpa_mgmtdev_policy[] = {
 	[VDPA_ATTR_MGMTDEV_BUS_NAME]	= { .type = NLA_NUL_STRING },
@@ -825,26 +852,23 @@ static struct genl_family vdpa_family __ro_after_init = {
 	.module = THIS_MODULE,
 	.ops = vdpa_ops,
 	.n_ops = ARRAY_SIZE(vdpa_ops),
-	/* vdpa_lock is held for as long as a driver takes to probe. */
+	/* Don't block other families while vdpa_lock is held, e.g. in probe. */
 	.parallel_ops = true,
 };
 
-MODULE_ALIAS_GENL_FAMILY(VDPA_GENL_NAME);
-
-/**
- * vdpa_mgmt_init - start to answer requests
- *
- * Return: 0 or the error of generic netlink.
- */
-int __init vdpa_mgmt_init(void)
+static int __init vdpa_mgmt_init(void)
 {
 	return genl_register_family(&vdpa_family);
 }
+module_init(vdpa_mgmt_init);
 
-/**
- * vdpa_mgmt_exit - answer no more requests
- */
-void vdpa_mgmt_exit(void)
+static void __exit vdpa_mgmt_exit(void)
 {
 	genl_unregister_family(&vdpa_family);
 }
+module_exit(vdpa_mgmt_exit);
+
+MODULE_DESCRIPTION("Management interface of vDPA devices");
+MODULE_LICENSE("GPL v2");
+MODULE_IMPORT_NS(VDPA);
+MODULE_ALIAS_GENL_FAMILY(VDPA_GENL_NAME);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the two files of the vDPA core share: the bus (vdpa.c) knows the
- * devices, the management interface (vdpa_mgmt.c) lists, makes and deletes
- * them.
+ * What the bus (vdpa.c, module vdpa) exports to the management interface
+ * (vdpa_mgmt.c, module vdpa_mgmt), in the symbol namespace VDPA.
  */
 #ifndef _VDPA_PRIV_H
 #define _VDPA_PRIV_H
@@ -12,22 +11,17 @@
 #include <linux/xarray.h>
 
 /*
- * Held while a device or a management device comes or goes: who holds it finds
- * them as they are, and their parents' modules in place. Outermost; device
- * locks and vdpa_device.config_lock nest inside.
+ * Held while a device or a management device is registered, unregistered or
+ * looked up, and while a device that was looked up is used: it stays
+ * registered. Outermost; device locks and vdpa_device.state_lock nest inside.
  */
 extern struct mutex vdpa_lock;
 
-/* The registered devices, by index. Changed, and read, under vdpa_lock. */
+/* The registered devices, by index. Read and changed under vdpa_lock. */
 extern struct xarray vdpa_devices;
 
-/* vdpa.c */
 struct vdpa_device *vdpa_find_device(const char *name);
 int vdpa_register_device_locked(struct vdpa_device *vdev);
 void vdpa_unregister_device_locked(struct vdpa_device *vdev);
-
-/* vdpa_mgmt.c */
-int vdpa_mgmt_init(void);
-void vdpa_mgmt_exit(void);
 
 #endif /* _VDPA_PRIV_H */

@@ -1,42 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A test of the vDPA core, for tools/testing/selftests/vdpa: what it refuses, so
- * that no parent and no user has to, and when it lets go of a parent. Loading
- * the module runs it, and fails if the test does; the log says where. The parent
- * here does nothing but count; no bus driver takes its devices, because their
- * virtio device ID is 0.
+ * KUnit tests of the vDPA core: what it refuses on behalf of parents and users,
+ * which lock it holds around which operation of a parent, and when it frees a
+ * device. The parent here only records calls. No bus driver binds to its
+ * devices, because their virtio device ID is 0.
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
+#include <kunit/test.h>
 #include <linux/mod_devicetable.h>
 #include <linux/module.h>
 #include <linux/vdpa.h>
 #include <uapi/linux/virtio_config.h>
 
-#include "../../tools/testing/selftests/kselftest_module.h"
-
-KSTM_MODULE_GLOBALS();
-
-#define CHECK(condition) KSTM_CHECK_ZERO(!(condition))
-
 #define TEST_VQS	3
 #define TEST_GROUPS	2
 #define TEST_AS		2
 
-/* What the parent was asked, and what it answers. */
-static struct {
+/* The calls of the parent's operations, and what these return */
+struct seen {
 	u32 group;		/* get_vq_group() */
 	u8 status;		/* get_status() */
+	int reset_result;	/* reset() */
 	int asid_calls;		/* set_group_asid() */
 	int map_calls;		/* set_map(), dma_map(), dma_unmap() */
+	int state_calls;	/* operations that need the state_lock */
+	int unlocked_calls;	/* of these, the ones without it */
 	int frees;		/* free() */
-} seen;
+};
+
+/* Not in the device: it has to survive that. Cleared before each test case. */
+static struct seen seen;
 
 struct test_vdpa {
 	struct vdpa_device vdpa;
 	int private;
 };
+
+/* The operations */
+
+static void test_state_op(struct vdpa_device *vdpa)
+{
+	seen.state_calls++;
+	if (!mutex_is_locked(&vdpa->state_lock))
+		seen.unlocked_calls++;
+}
 
 static u32 test_get_vq_group(struct vdpa_device *vdpa, u16 idx)
 {
@@ -46,6 +53,7 @@ static u32 test_get_vq_group(struct vdpa_device *vdpa, u16 idx)
 static int test_set_group_asid(struct vdpa_device *vdpa, unsigned int group,
 			       unsigned int asid)
 {
+	test_state_op(vdpa);
 	seen.asid_calls++;
 	return 0;
 }
@@ -76,6 +84,18 @@ static u8 test_get_status(struct vdpa_device *vdpa)
 	return seen.status;
 }
 
+static void test_set_status(struct vdpa_device *vdpa, u8 status)
+{
+	test_state_op(vdpa);
+	seen.status = status;
+}
+
+static int test_reset(struct vdpa_device *vdpa)
+{
+	test_state_op(vdpa);
+	return seen.reset_result;
+}
+
 static u32 test_get_id(struct vdpa_device *vdpa)
 {
 	return 0;
@@ -88,6 +108,18 @@ static u16 test_get_vq_num_max(struct vdpa_device *vdpa)
 
 static u64 test_get_features(struct vdpa_device *vdpa)
 {
+	test_state_op(vdpa);
+	return BIT_ULL(VIRTIO_F_VERSION_1);
+}
+
+static int test_set_features(struct vdpa_device *vdpa, u64 features)
+{
+	test_state_op(vdpa);
+	return 0;
+}
+
+static u64 test_get_driver_features(struct vdpa_device *vdpa)
+{
 	return 0;
 }
 
@@ -99,6 +131,13 @@ static size_t test_get_config_size(struct vdpa_device *vdpa)
 static void test_get_config(struct vdpa_device *vdpa, unsigned int offset,
 			    void *buf, unsigned int len)
 {
+	test_state_op(vdpa);
+}
+
+static void test_set_config(struct vdpa_device *vdpa, unsigned int offset,
+			    const void *buf, unsigned int len)
+{
+	test_state_op(vdpa);
 }
 
 static void test_free(struct vdpa_device *vdpa)
@@ -106,298 +145,321 @@ static void test_free(struct vdpa_device *vdpa)
 	seen.frees++;
 }
 
-/* vdpa(8) may look at the devices while the test runs. */
-#define TEST_SHOWN_OPS						\
+/*
+ * What every parent here has. vdpa(8) may show the devices while the tests
+ * run, so the operations for that are needed, too.
+ */
+#define TEST_COMMON_OPS						\
+	.get_device_id = test_get_id,				\
+	.get_vendor_id = test_get_id,				\
+	.get_status = test_get_status,				\
+	.set_status = test_set_status,				\
+	.reset = test_reset,					\
 	.get_vq_num_max = test_get_vq_num_max,			\
 	.get_features = test_get_features,			\
-	.get_driver_features = test_get_features,		\
+	.set_features = test_set_features,			\
+	.get_driver_features = test_get_driver_features,	\
 	.get_config_size = test_get_config_size,		\
-	.get_config = test_get_config
+	.get_config = test_get_config,				\
+	.set_config = test_set_config,				\
+	.free = test_free
 
-/* A parent that can do all that matters here. */
+/* A parent with groups, address spaces and mapping operations */
 static const struct vdpa_config_ops test_full = {
+	TEST_COMMON_OPS,
 	.get_vq_group = test_get_vq_group,
 	.set_group_asid = test_set_group_asid,
 	.set_map = test_set_map,
 	.dma_map = test_dma_map,
 	.dma_unmap = test_dma_unmap,
-	.get_status = test_get_status,
-	.get_device_id = test_get_id,
-	.get_vendor_id = test_get_id,
-	TEST_SHOWN_OPS,
-	.free = test_free,
 };
 
-/* One that leaves mapping to the platform IOMMU. */
+/* A parent that leaves mapping to the platform IOMMU */
 static const struct vdpa_config_ops test_platform = {
+	TEST_COMMON_OPS,
 	.get_vq_group = test_get_vq_group,
 	.set_group_asid = test_set_group_asid,
-	.get_status = test_get_status,
-	.get_device_id = test_get_id,
-	.get_vendor_id = test_get_id,
-	TEST_SHOWN_OPS,
-	.free = test_free,
 };
 
-/* One of the time before groups. */
+/* A parent without groups and address spaces */
 static const struct vdpa_config_ops test_old = {
+	TEST_COMMON_OPS,
 	.set_map = test_set_map,
-	.get_status = test_get_status,
-	.get_device_id = test_get_id,
-	.get_vendor_id = test_get_id,
-	TEST_SHOWN_OPS,
-	.free = test_free,
 };
 
-static struct device *parent;
+/* Resources of a test case: freed at its end, failed or not, last one first */
 
-static struct vdpa_device *test_alloc(const struct vdpa_config_ops *ops,
-				      unsigned int ngroups, unsigned int nas,
-				      const char *name)
+static int test_parent_init(struct kunit_resource *res, void *context)
 {
+	res->data = root_device_register("vdpa-test-parent");
+
+	return PTR_ERR_OR_ZERO(res->data);
+}
+
+static void test_parent_free(struct kunit_resource *res)
+{
+	root_device_unregister(res->data);
+}
+
+static int test_device_init(struct kunit_resource *res, void *vdpa)
+{
+	res->data = vdpa;
+
+	return 0;
+}
+
+static void test_device_free(struct kunit_resource *res)
+{
+	struct vdpa_device *vdpa = res->data;
+
+	if (device_is_registered(&vdpa->dev))
+		vdpa_unregister_device(vdpa);
+	else
+		put_device(&vdpa->dev);
+}
+
+static bool test_is_resource(struct kunit *test, struct kunit_resource *res,
+			     void *data)
+{
+	return res->data == data;
+}
+
+static struct vdpa_device *test_try_alloc(struct kunit *test,
+					  const struct vdpa_config_ops *ops,
+					  unsigned int ngroups,
+					  unsigned int nas, const char *name)
+{
+	struct device *parent = test->priv;
 	struct test_vdpa *dev;
 
 	dev = vdpa_alloc_device(struct test_vdpa, vdpa, parent, ops, TEST_VQS,
 				ngroups, nas, name);
-	if (IS_ERR(dev))
-		return ERR_CAST(dev);
 
-	return &dev->vdpa;
+	return IS_ERR(dev) ? ERR_CAST(dev) : &dev->vdpa;
 }
 
-static void __init check_refused(const struct vdpa_config_ops *ops,
-				 unsigned int ngroups, unsigned int nas)
+/* A device, which the end of the test case frees, or test_drop() */
+static struct vdpa_device *test_alloc(struct kunit *test,
+				      const struct vdpa_config_ops *ops,
+				      unsigned int ngroups, unsigned int nas,
+				      const char *name)
 {
-	struct vdpa_device *vdpa = test_alloc(ops, ngroups, nas, NULL);
+	struct vdpa_device *vdpa;
 
-	CHECK(PTR_ERR_OR_ZERO(vdpa) == -EINVAL);
+	vdpa = test_try_alloc(test, ops, ngroups, nas, name);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(vdpa));
+	kunit_alloc_resource(test, test_device_init, test_device_free,
+			     GFP_KERNEL, vdpa);
+
+	return vdpa;
+}
+
+static void test_drop(struct kunit *test, struct vdpa_device *vdpa)
+{
+	kunit_destroy_resource(test, test_is_resource, vdpa);
+}
+
+/* The test cases */
+
+static void expect_refused(struct kunit *test,
+			   const struct vdpa_config_ops *ops,
+			   unsigned int ngroups, unsigned int nas)
+{
+	struct vdpa_device *vdpa;
+
+	vdpa = test_try_alloc(test, ops, ngroups, nas, NULL);
+	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(vdpa), -EINVAL);
 	if (!IS_ERR(vdpa))
 		put_device(&vdpa->dev);
 }
 
-static void __init test_alloc_refuses(void)
+static void vdpa_test_alloc_refuses(struct kunit *test)
 {
+	struct device *parent = test->priv;
 	struct vdpa_config_ops ops;
 
-	check_refused(NULL, 1, 1);
-	check_refused(&test_full, 0, 1);
-	check_refused(&test_full, 1, 0);
+	test->priv = NULL;
+	expect_refused(test, &test_full, 1, 1);
+	test->priv = parent;
+
+	expect_refused(test, NULL, 1, 1);
+	expect_refused(test, &test_full, 0, 1);
+	expect_refused(test, &test_full, 1, 0);
 
 	/* The platform IOMMU sees the device as a whole. */
-	check_refused(&test_platform, TEST_GROUPS, TEST_AS);
+	expect_refused(test, &test_platform, TEST_GROUPS, TEST_AS);
 
-	/* Groups that can't be told apart, address spaces to no end */
-	check_refused(&test_old, TEST_GROUPS, 1);
-	check_refused(&test_old, 1, TEST_AS);
+	/* No get_vq_group */
+	expect_refused(test, &test_old, TEST_GROUPS, 1);
+	/* No set_group_asid */
+	expect_refused(test, &test_old, 1, TEST_AS);
 
 	ops = test_full;
 	ops.dma_unmap = NULL;
-	check_refused(&ops, 1, 1);
+	expect_refused(test, &ops, 1, 1);
 
-	/* None of them got as far as to have something to free. */
-	CHECK(seen.frees == 0);
+	ops = test_full;
+	ops.reset = NULL;
+	expect_refused(test, &ops, 1, 1);
+
+	/* A device that isn't allocated isn't freed either. */
+	KUNIT_EXPECT_EQ(test, seen.frees, 0);
 }
 
-static void __init test_alloc_takes(void)
+static void vdpa_test_alloc(struct kunit *test)
 {
 	struct vdpa_device *vdpa;
 
-	vdpa = test_alloc(&test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	CHECK(vdpa->ngroups == TEST_GROUPS);
-	CHECK(vdpa->nas == TEST_AS);
-	CHECK(!strcmp(dev_name(&vdpa->dev), "vdpa-test"));
-	put_device(&vdpa->dev);
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa->ngroups, (unsigned int)TEST_GROUPS);
+	KUNIT_EXPECT_EQ(test, vdpa->nas, (unsigned int)TEST_AS);
+	KUNIT_EXPECT_STREQ(test, dev_name(&vdpa->dev), "vdpa-test");
+	test_drop(test, vdpa);
 
-	vdpa = test_alloc(&test_platform, TEST_GROUPS, 1, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	put_device(&vdpa->dev);
+	vdpa = test_alloc(test, &test_platform, TEST_GROUPS, 1, "vdpa-test");
+	test_drop(test, vdpa);
 
-	/* Never registered: freed with the last reference. */
-	CHECK(seen.frees == 2);
+	/* Never registered: freed with the last reference */
+	KUNIT_EXPECT_EQ(test, seen.frees, 2);
 }
 
-static void __init test_vq_group(void)
+static void vdpa_test_vq_group(struct kunit *test)
 {
 	struct vdpa_device *vdpa;
 
-	vdpa = test_alloc(&test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
 	seen.group = 1;
-	CHECK(vdpa_get_vq_group(vdpa, TEST_VQS - 1) == 1);
-	CHECK(vdpa_get_vq_group(vdpa, TEST_VQS) == -ENOBUFS);
-	CHECK(vdpa_get_vq_group(vdpa, U32_MAX) == -ENOBUFS);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, TEST_VQS - 1), 1);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, TEST_VQS), -ENOBUFS);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, U32_MAX), -ENOBUFS);
 	seen.group = TEST_GROUPS;
-	CHECK(vdpa_get_vq_group(vdpa, 0) == -EIO);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, 0), -EIO);
 	seen.group = U32_MAX;
-	CHECK(vdpa_get_vq_group(vdpa, 0) == -EIO);
-	put_device(&vdpa->dev);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, 0), -EIO);
 
-	vdpa = test_alloc(&test_old, 1, 1, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	CHECK(vdpa_get_vq_group(vdpa, 0) == -EOPNOTSUPP);
-	CHECK(vdpa_get_vq_group(vdpa, TEST_VQS) == -ENOBUFS);
-	put_device(&vdpa->dev);
+	vdpa = test_alloc(test, &test_old, 1, 1, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, 0), -EOPNOTSUPP);
+	KUNIT_EXPECT_EQ(test, vdpa_get_vq_group(vdpa, TEST_VQS), -ENOBUFS);
 }
 
-static void __init test_group_asid(void)
+static void vdpa_test_group_asid(struct kunit *test)
 {
 	struct vdpa_device *vdpa;
 
-	vdpa = test_alloc(&test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	CHECK(vdpa_set_group_asid(vdpa, 1, 1) == 0);
-	CHECK(seen.asid_calls == 1);
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, seen.asid_calls, 1);
 
-	/* Groups have nothing to do with the number of virtqueues. */
-	CHECK(vdpa_set_group_asid(vdpa, TEST_GROUPS, 0) == -EINVAL);
-	CHECK(vdpa_set_group_asid(vdpa, 0, TEST_AS) == -EINVAL);
-	CHECK(vdpa_set_group_asid(vdpa, U32_MAX, U32_MAX) == -EINVAL);
+	/* The limit is the number of groups, not that of virtqueues. */
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, TEST_GROUPS, 0),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, TEST_AS), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, U32_MAX, U32_MAX),
+			-EINVAL);
 
-	/* Out of range comes before busy. */
+	/* The range is checked before the status. */
 	seen.status = VIRTIO_CONFIG_S_DRIVER_OK;
-	CHECK(vdpa_set_group_asid(vdpa, 0, TEST_AS) == -EINVAL);
-	CHECK(vdpa_set_group_asid(vdpa, 0, 0) == -EBUSY);
-	CHECK(seen.asid_calls == 1);
-	put_device(&vdpa->dev);
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, TEST_AS), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, 0), -EBUSY);
+	KUNIT_EXPECT_EQ(test, seen.asid_calls, 1);
 
-	/* Busy comes before not supported. */
-	vdpa = test_alloc(&test_old, 1, 1, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	CHECK(vdpa_set_group_asid(vdpa, 0, 0) == -EBUSY);
+	/* The status is checked before the parent's ability. */
+	vdpa = test_alloc(test, &test_old, 1, 1, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, 0), -EBUSY);
 	seen.status = 0;
-	CHECK(vdpa_set_group_asid(vdpa, 0, 0) == -EOPNOTSUPP);
-	put_device(&vdpa->dev);
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, 0), -EOPNOTSUPP);
 }
 
-static void __init test_map_asid(void)
+static void vdpa_test_map_asid(struct kunit *test)
 {
 	struct vdpa_device *vdpa;
 
-	vdpa = test_alloc(&test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	CHECK(vdpa_set_map(vdpa, TEST_AS, NULL) == -EINVAL);
-	CHECK(vdpa_dma_map(vdpa, TEST_AS, 0, 1, 0, 0) == -EINVAL);
-	CHECK(vdpa_dma_unmap(vdpa, TEST_AS, 0, 1) == -EINVAL);
-	CHECK(seen.map_calls == 0);
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_set_map(vdpa, TEST_AS, NULL), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_dma_map(vdpa, TEST_AS, 0, 1, 0, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_dma_unmap(vdpa, TEST_AS, 0, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, seen.map_calls, 0);
 
-	CHECK(vdpa_set_map(vdpa, 1, NULL) == 0);
-	CHECK(vdpa_dma_map(vdpa, 1, 0, 1, 0, 0) == 0);
-	CHECK(vdpa_dma_unmap(vdpa, 1, 0, 1) == 0);
-	CHECK(seen.map_calls == 3);
-	put_device(&vdpa->dev);
+	KUNIT_EXPECT_EQ(test, vdpa_set_map(vdpa, 1, NULL), 0);
+	KUNIT_EXPECT_EQ(test, vdpa_dma_map(vdpa, 1, 0, 1, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, vdpa_dma_unmap(vdpa, 1, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, seen.map_calls, 3);
 }
 
-static void __init test_names(void)
+static void vdpa_test_state_lock(struct kunit *test)
+{
+	struct vdpa_device *vdpa;
+	u8 byte = 0;
+
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_get_features(vdpa),
+			BIT_ULL(VIRTIO_F_VERSION_1));
+	KUNIT_EXPECT_EQ(test, vdpa_set_features(vdpa, 0), 0);
+	vdpa_set_status(vdpa, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	vdpa_get_config(vdpa, 0, &byte, sizeof(byte));
+	vdpa_set_config(vdpa, 0, &byte, sizeof(byte));
+	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, vdpa_reset(vdpa), 0);
+
+	KUNIT_EXPECT_EQ(test, seen.state_calls, 7);
+	KUNIT_EXPECT_EQ(test, seen.unlocked_calls, 0);
+	KUNIT_EXPECT_FALSE(test, mutex_is_locked(&vdpa->state_lock));
+}
+
+static void vdpa_test_reset(struct kunit *test)
+{
+	struct vdpa_device *vdpa;
+
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_EXPECT_EQ(test, vdpa_set_features(vdpa, 0), 0);
+	KUNIT_EXPECT_TRUE(test, vdpa->features_valid);
+	KUNIT_EXPECT_EQ(test, vdpa_reset(vdpa), 0);
+	KUNIT_EXPECT_FALSE(test, vdpa->features_valid);
+
+	seen.reset_result = -EIO;
+	KUNIT_EXPECT_EQ(test, vdpa_reset(vdpa), -EIO);
+}
+
+static void vdpa_test_names(struct kunit *test)
 {
 	struct vdpa_device *taken, *twice, *automatic;
-	static const char * const files[] = { "uevent", "bind", "unbind" };
 	char name[16];
-	int i, ret;
 
-	/* The name that the next but one would get */
-	taken = test_alloc(&test_full, 1, 1, NULL);
-	CHECK(!IS_ERR(taken));
-	if (IS_ERR(taken))
-		return;
-	twice = test_alloc(&test_full, 1, 1, NULL);
-	CHECK(!IS_ERR(twice));
-	if (!IS_ERR(twice)) {
-		snprintf(name, sizeof(name), "vdpa%u", twice->index);
-		put_device(&twice->dev);
-	}
-	put_device(&taken->dev);
-	if (IS_ERR(twice))
-		return;
+	/* Find out the name that the next but one device would get. */
+	taken = test_alloc(test, &test_full, 1, 1, NULL);
+	twice = test_alloc(test, &test_full, 1, 1, NULL);
+	snprintf(name, sizeof(name), "vdpa%u", twice->index);
+	test_drop(test, twice);
+	test_drop(test, taken);
 
-	taken = test_alloc(&test_full, 1, 1, name);
-	CHECK(!IS_ERR(taken));
-	if (IS_ERR(taken))
-		return;
-	ret = vdpa_register_device(taken);
-	CHECK(!ret);
-	if (ret) {
-		put_device(&taken->dev);
-		return;
-	}
+	taken = test_alloc(test, &test_full, 1, 1, name);
+	KUNIT_ASSERT_EQ(test, vdpa_register_device(taken), 0);
 
-	twice = test_alloc(&test_full, 1, 1, name);
-	CHECK(!IS_ERR(twice));
-	if (IS_ERR(twice))
-		return;
-	ret = vdpa_register_device(twice);
-	CHECK(ret == -EEXIST);
-	if (ret)
-		put_device(&twice->dev);
-	else
-		vdpa_unregister_device(twice);
+	twice = test_alloc(test, &test_full, 1, 1, name);
+	KUNIT_EXPECT_EQ(test, vdpa_register_device(twice), -EEXIST);
+	test_drop(test, twice);
 
-	automatic = test_alloc(&test_full, 1, 1, NULL);
-	CHECK(!IS_ERR(automatic));
-	if (IS_ERR(automatic))
-		return;
-	CHECK(!strcmp(dev_name(&automatic->dev), name));
-	ret = vdpa_register_device(automatic);
-	CHECK(!ret);
-	CHECK(strcmp(dev_name(&automatic->dev), name));
-	if (ret)
-		put_device(&automatic->dev);
-	else
-		vdpa_unregister_device(automatic);
-	vdpa_unregister_device(taken);
-
-	/* Files that the parent, and bus drivers, have in sysfs */
-	for (i = 0; i < ARRAY_SIZE(files); i++) {
-		taken = test_alloc(&test_full, 1, 1, files[i]);
-		CHECK(!IS_ERR(taken));
-		if (IS_ERR(taken))
-			return;
-		ret = vdpa_register_device(taken);
-		CHECK(ret == -EEXIST);
-		if (ret)
-			put_device(&taken->dev);
-		else
-			vdpa_unregister_device(taken);
-	}
+	automatic = test_alloc(test, &test_full, 1, 1, NULL);
+	KUNIT_EXPECT_STREQ(test, dev_name(&automatic->dev), (const char *)name);
+	KUNIT_EXPECT_EQ(test, vdpa_register_device(automatic), 0);
+	KUNIT_EXPECT_STRNEQ(test, dev_name(&automatic->dev),
+			    (const char *)name);
 }
 
-static void __init test_unregister_frees(void)
+static void vdpa_test_unregister(struct kunit *test)
 {
 	struct vdpa_device *vdpa;
-	int ret;
 
-	vdpa = test_alloc(&test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
-	CHECK(!IS_ERR(vdpa));
-	if (IS_ERR(vdpa))
-		return;
-	ret = vdpa_register_device(vdpa);
-	CHECK(!ret);
-	if (ret) {
-		put_device(&vdpa->dev);
-		return;
-	}
+	vdpa = test_alloc(test, &test_full, TEST_GROUPS, TEST_AS, "vdpa-test");
+	KUNIT_ASSERT_EQ(test, vdpa_register_device(vdpa), 0);
 
-	/* Somebody in sysfs looks at the device while it goes. */
+	/* E.g. an open file in sysfs holds a reference. */
 	get_device(&vdpa->dev);
-	vdpa_unregister_device(vdpa);
-	CHECK(seen.frees == 1);
-	CHECK(!vdpa->config);
+	test_drop(test, vdpa);
+	KUNIT_EXPECT_EQ(test, seen.frees, 1);
+	KUNIT_EXPECT_TRUE(test, !vdpa->config);
 	put_device(&vdpa->dev);
-	CHECK(seen.frees == 1);
+	KUNIT_EXPECT_EQ(test, seen.frees, 1);
 }
 
 static struct vdpa_device *test_dev_add(struct vdpa_mgmt_dev *mdev,
@@ -408,61 +470,63 @@ static struct vdpa_device *test_dev_add(struct vdpa_mgmt_dev *mdev,
 	return ERR_PTR(-EOPNOTSUPP);
 }
 
-static void __init test_mgmtdev(void)
+static void vdpa_test_mgmtdev(struct kunit *test)
 {
 	static const struct vdpa_mgmtdev_ops ops = { .dev_add = test_dev_add };
 	static const struct vdpa_mgmtdev_ops no_ops;
 	static const struct virtio_device_id none[1];
 	struct vdpa_mgmt_dev mdev = {
-		.device = parent, .ops = &ops, .id_table = none,
+		.device = test->priv, .ops = &ops, .id_table = none,
 	};
 	struct vdpa_mgmt_dev other = mdev;
 
 	other.device = NULL;
-	CHECK(vdpa_mgmtdev_register(&other) == -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_mgmtdev_register(&other), -EINVAL);
 	other = mdev;
 	other.ops = NULL;
-	CHECK(vdpa_mgmtdev_register(&other) == -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_mgmtdev_register(&other), -EINVAL);
 	other.ops = &no_ops;
-	CHECK(vdpa_mgmtdev_register(&other) == -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_mgmtdev_register(&other), -EINVAL);
 	other = mdev;
 	other.id_table = NULL;
-	CHECK(vdpa_mgmtdev_register(&other) == -EINVAL);
+	KUNIT_EXPECT_EQ(test, vdpa_mgmtdev_register(&other), -EINVAL);
 
-	CHECK(vdpa_mgmtdev_register(&mdev) == 0);
+	KUNIT_ASSERT_EQ(test, vdpa_mgmtdev_register(&mdev), 0);
 	other = mdev;
-	CHECK(vdpa_mgmtdev_register(&other) == -EEXIST);
+	KUNIT_EXPECT_EQ(test, vdpa_mgmtdev_register(&other), -EEXIST);
 	vdpa_mgmtdev_unregister(&mdev);
 }
 
-static void __init selftest(void)
+static int vdpa_test_init(struct kunit *test)
 {
-	static void (* const tests[])(void) __initconst = {
-		test_alloc_refuses,
-		test_alloc_takes,
-		test_vq_group,
-		test_group_asid,
-		test_map_asid,
-		test_names,
-		test_unregister_frees,
-		test_mgmtdev,
-	};
-	int i;
+	memset(&seen, 0, sizeof(seen));
+	test->priv = kunit_alloc_resource(test, test_parent_init,
+					  test_parent_free, GFP_KERNEL, NULL);
 
-	parent = root_device_register("vdpa-test-parent");
-	CHECK(!IS_ERR(parent));
-	if (IS_ERR(parent))
-		return;
-
-	for (i = 0; i < ARRAY_SIZE(tests); i++) {
-		memset(&seen, 0, sizeof(seen));
-		tests[i]();
-	}
-
-	root_device_unregister(parent);
+	return test->priv ? 0 : -ENOMEM;
 }
 
-KSTM_MODULE_LOADERS(vdpa_test);
+static struct kunit_case vdpa_test_cases[] = {
+	KUNIT_CASE(vdpa_test_alloc_refuses),
+	KUNIT_CASE(vdpa_test_alloc),
+	KUNIT_CASE(vdpa_test_vq_group),
+	KUNIT_CASE(vdpa_test_group_asid),
+	KUNIT_CASE(vdpa_test_map_asid),
+	KUNIT_CASE(vdpa_test_state_lock),
+	KUNIT_CASE(vdpa_test_reset),
+	KUNIT_CASE(vdpa_test_names),
+	KUNIT_CASE(vdpa_test_unregister),
+	KUNIT_CASE(vdpa_test_mgmtdev),
+	{}
+};
 
-MODULE_DESCRIPTION("Test of the vDPA core");
+static struct kunit_suite vdpa_test_suite = {
+	.name = "vdpa",
+	.init = vdpa_test_init,
+	.test_cases = vdpa_test_cases,
+};
+
+kunit_test_suite(vdpa_test_suite);
+
+MODULE_DESCRIPTION("KUnit tests of the vDPA core");
 MODULE_LICENSE("GPL v2");

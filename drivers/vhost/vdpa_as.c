@@ -3,8 +3,15 @@
  * Address spaces of vhost-vdpa: find or create one, pin memory and map it,
  * unmap it and unpin it, account for it, tear everything down.
  *
- * The one rule of all of this: memory is given back only when the device can't
- * reach it any more, because the parent has said so.
+ * A page is unpinned only after the parent has confirmed that the device can't
+ * reach it any more.
+ *
+ * Moved from vdpa.c:
+ * Copyright (C) 2018-2020 Intel Corporation.
+ * Copyright (C) 2020 Red Hat, Inc.
+ *
+ * Author: Tiwei Bie <tiwei.bie@intel.com>
+ *         Jason Wang <jasowang@redhat.com>
  */
 
 #include <linux/hugetlb.h>
@@ -18,41 +25,41 @@
 
 #include <trace/events/vhost_vdpa.h>
 
-#include "vdpa_as.h"
+#include "vdpa.h"
 
 /*
- * Each mapping takes kernel memory beyond what RLIMIT_MEMLOCK accounts for.
- * What counts is what userspace asks for, and not how scattered its memory is.
+ * A mapping uses kernel memory that RLIMIT_MEMLOCK doesn't account for.  An
+ * UPDATE counts once, however scattered its memory is.
  */
 static unsigned int max_mappings = 65536;
 module_param(max_mappings, uint, 0644);
 MODULE_PARM_DESC(max_mappings,
 		 "Maximum number of mappings of an open device. (default: 65536)");
 
-/* Pages that are pinned at a time */
+/* Number of pages that are pinned at a time */
 #define VHOST_VDPA_PIN_BATCH (PAGE_SIZE / sizeof(struct page *))
 
-/* Does the parent take whole tables, as against one mapping after the other? */
-static bool vhost_vdpa_has_set_map(struct vhost_vdpa_spaces *spaces)
+/* Is the parent given whole tables rather than single mappings? */
+static bool vhost_vdpa_has_set_map(const struct vdpa_device *vdpa)
 {
-	const struct vdpa_config_ops *ops = spaces->vdpa->config;
+	const struct vdpa_config_ops *ops = vdpa->config;
 
 	return ops->set_map && !ops->dma_map;
 }
 
 /*
- * Find an address space, or create it.  A message for another one than the
- * batch that is open is for doesn't get it.
+ * Find an address space, or create it.
  *
- * Returns it, or an ERR_PTR(): -ENODEV if the device is gone, -EINVAL if it
- * doesn't have that address space, -EBUSY in a batch for another one, -ENOMEM.
+ * Returns it, or an ERR_PTR(): -ENODEV if the device has been removed, -EINVAL
+ * if it has no such address space, -EBUSY if a batch is open for another one,
+ * -ENOMEM.
  */
-static struct vhost_vdpa_as *vhost_vdpa_as_get(struct vhost_vdpa_spaces *spaces,
-					       u32 asid)
+static struct vhost_vdpa_as *vhost_vdpa_as_get(struct vhost_vdpa *v, u32 asid)
 {
+	struct vhost_vdpa_spaces *spaces = &v->spaces;
 	struct vhost_vdpa_as *as;
 
-	if (!spaces->vdpa)
+	if (!vhost_vdpa_device(v))
 		return ERR_PTR(-ENODEV);
 	if (asid >= spaces->nas)
 		return ERR_PTR(-EINVAL);
@@ -64,7 +71,7 @@ static struct vhost_vdpa_as *vhost_vdpa_as_get(struct vhost_vdpa_spaces *spaces,
 	if (as)
 		return as;
 
-	as = kmalloc(sizeof(*as), GFP_KERNEL);
+	as = kzalloc(sizeof(*as), GFP_KERNEL);
 	if (!as)
 		return ERR_PTR(-ENOMEM);
 
@@ -77,8 +84,8 @@ static struct vhost_vdpa_as *vhost_vdpa_as_get(struct vhost_vdpa_spaces *spaces,
 }
 
 /*
- * A mapping can have millions of maps, and a device as many mappings.  For each
- * of them, as cond_resched() alone is dearer than what is done with some.
+ * To be called for each map: a mapping can have millions.  cond_resched() alone
+ * can cost more than the work for a map, so test need_resched() first.
  */
 static inline void vhost_vdpa_resched(void)
 {
@@ -87,8 +94,8 @@ static inline void vhost_vdpa_resched(void)
 }
 
 /*
- * Unpin and free a map that is in no IOTLB and that no parent uses; returns how
- * many pages it had.
+ * Unpin and free a map that neither an IOTLB nor the parent has.  Returns the
+ * number of its pages.
  */
 static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 {
@@ -108,7 +115,7 @@ static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 	return npages;
 }
 
-/* The same for a list of maps */
+/* The same for a list of maps, which is empty afterwards */
 static unsigned long vhost_vdpa_free_maps(struct list_head *maps)
 {
 	struct vhost_iotlb_map *map, *next;
@@ -122,31 +129,34 @@ static unsigned long vhost_vdpa_free_maps(struct list_head *maps)
 }
 
 /*
- * The same for maps that have been accounted for.  Not with spaces->lock: pages
- * are locked to make them dirty, and what a page is of (a file system in
- * userspace, say) may keep it locked.
+ * The same for maps whose pages have been accounted for.  The caller doesn't
+ * hold v->lock: a page is locked to make it dirty, and its backing store, e.g.
+ * an unresponsive FUSE server, can hold the page lock indefinitely.
  */
-static void vhost_vdpa_release_maps(struct mm_struct *mm,
+static void vhost_vdpa_release_maps(struct vhost_vdpa *v,
 				    struct list_head *maps)
 {
 	if (!list_empty(maps))
-		atomic64_sub(vhost_vdpa_free_maps(maps), &mm->pinned_vm);
+		atomic64_sub(vhost_vdpa_free_maps(maps),
+			     &v->vdev.mm->pinned_vm);
 }
 
 /*
- * Hand the table to a parent with set_map.  Once it has taken it, nothing else
- * is reached any more, and stale maps are @gone.
+ * Give the table to a parent with set_map.  After that the device doesn't reach
+ * what isn't in the table: stale maps move to @unmapped.
  */
-static int vhost_vdpa_sync(struct vhost_vdpa_spaces *spaces,
-			   struct vhost_vdpa_as *as, struct list_head *gone)
+static int vhost_vdpa_sync(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
+			   struct list_head *unmapped)
 {
 	int r;
 
-	r = vdpa_set_map(spaces->vdpa, as->id, &as->iotlb);
+	r = vdpa_set_map(vhost_vdpa_device(v), as->id, &as->iotlb);
 	if (r)
 		return r;
 
-	list_splice_tail_init(&as->stale, gone);
+	list_splice_tail_init(&as->stale, unmapped);
+	v->spaces.nmappings -= as->nstale;
+	as->nstale = 0;
 
 	return 0;
 }
@@ -164,14 +174,13 @@ static int perm_to_iommu_flags(u32 perm)
 }
 
 /*
- * Put maps into the table and hand them to the parent.  Those that are left on
- * @maps after an error are neither here nor there.
+ * Put maps into the table and give them to the parent.  After an error, maps
+ * left on @maps are neither in the table nor known to the parent.
  */
-static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
-			  struct vhost_vdpa_as *as, struct list_head *maps,
-			  struct list_head *gone)
+static int vhost_vdpa_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
+			  struct list_head *maps, struct list_head *unmapped)
 {
-	struct vdpa_device *vdpa = spaces->vdpa;
+	struct vdpa_device *vdpa = vhost_vdpa_device(v);
 	const struct vdpa_config_ops *ops = vdpa->config;
 	struct vhost_iotlb_map *map, *next;
 	int r = 0;
@@ -181,7 +190,7 @@ static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
 			r = vdpa_dma_map(vdpa, as->id, map->start, map->size,
 					 map->addr, map->perm);
 		else if (!ops->set_map)
-			r = iommu_map(spaces->domain, map->start, map->addr,
+			r = iommu_map(v->spaces.domain, map->start, map->addr,
 				      map->size, perm_to_iommu_flags(map->perm));
 		if (r)
 			return r;
@@ -189,27 +198,29 @@ static int vhost_vdpa_map(struct vhost_vdpa_spaces *spaces,
 		list_del(&map->link);
 		vhost_iotlb_map_link(&as->iotlb, map);
 		if (map->flags & VHOST_MAP_F_FIRST)
-			spaces->nmappings++;
+			v->spaces.nmappings++;
 		vhost_vdpa_resched();
 	}
 
-	if (vhost_vdpa_has_set_map(spaces) && !spaces->batch)
-		r = vhost_vdpa_sync(spaces, as, gone);
+	if (vhost_vdpa_has_set_map(vdpa) && !v->spaces.batch)
+		r = vhost_vdpa_sync(v, as, unmapped);
 
 	return r;
 }
 
 /*
- * Remove the mapping that starts with @first: from the parent, then from the
- * table.  Only then its maps are @gone, or, with set_map, stale.  After an
- * error it is still there.  Sets @last to the last address that it had.
+ * Remove the mapping that begins with @first: from the parent, then from the
+ * table.  Its maps move to @unmapped, or with set_map to the stale ones.  After
+ * an error nothing has changed.  *@last is set to the last address that the
+ * mapping has.
  */
-static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
+static int vhost_vdpa_remove_mapping(struct vhost_vdpa *v,
 				     struct vhost_vdpa_as *as,
 				     struct vhost_iotlb_map *first, u64 *last,
-				     struct list_head *gone)
+				     struct list_head *unmapped)
 {
-	const struct vdpa_config_ops *ops = spaces->vdpa->config;
+	struct vdpa_device *vdpa = vhost_vdpa_device(v);
+	const struct vdpa_config_ops *ops = vdpa->config;
 	struct vhost_iotlb_map *map, *next, *end = first;
 	struct list_head *head = &as->iotlb.list;
 	u64 start = first->start, size;
@@ -227,23 +238,26 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
 	size = *last - start + 1;
 
 	if (ops->dma_map)
-		r = vdpa_dma_unmap(spaces->vdpa, as->id, start, size);
+		r = vdpa_dma_unmap(vdpa, as->id, start, size);
 	else if (!ops->set_map &&
-		 iommu_unmap(spaces->domain, start, size) != size)
+		 iommu_unmap(v->spaces.domain, start, size) != size)
 		r = -EIO;
 	if (r)
 		return r;
 
-	trace_vhost_vdpa_unmap(spaces->vdpa, as->id, start, size);
+	trace_vhost_vdpa_unmap(vdpa, as->id, start, size);
 
-	if (vhost_vdpa_has_set_map(spaces))
-		gone = &as->stale;
-	spaces->nmappings--;
+	if (vhost_vdpa_has_set_map(vdpa)) {
+		unmapped = &as->stale;
+		as->nstale++;
+	} else {
+		v->spaces.nmappings--;
+	}
 	for (next = first, map = NULL; map != end;) {
 		map = next;
 		next = list_next_entry(map, link);
 		vhost_iotlb_map_unlink(&as->iotlb, map);
-		list_add_tail(&map->link, gone);
+		list_add_tail(&map->link, unmapped);
 		vhost_vdpa_resched();
 	}
 
@@ -251,12 +265,11 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa_spaces *spaces,
 }
 
 /*
- * Remove all mappings that have an address from @start to @last: as many
- * look-ups as there are mappings to remove.
+ * Remove all mappings that have an address from @start to @last.  There are as
+ * many look-ups as mappings to remove.
  */
-static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
-			    struct vhost_vdpa_as *as, u64 start, u64 last,
-			    struct list_head *gone)
+static int vhost_vdpa_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
+			    u64 start, u64 last, struct list_head *unmapped)
 {
 	struct vhost_iotlb_map *map;
 	u64 end;
@@ -268,18 +281,18 @@ static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
 			vhost_vdpa_resched();
 		}
 
-		r = vhost_vdpa_remove_mapping(spaces, as, map, &end, gone);
+		r = vhost_vdpa_remove_mapping(v, as, map, &end, unmapped);
 		if (r)
 			return r;
 
-		/* That was the first of them */
+		/* There is none before it that overlaps the range */
 		if (end >= last)
 			break;
 		start = end + 1;
 	}
 
-	if (!list_empty(&as->stale) && !spaces->batch)
-		return vhost_vdpa_sync(spaces, as, gone);
+	if (!list_empty(&as->stale) && !v->spaces.batch)
+		return vhost_vdpa_sync(v, as, unmapped);
 
 	return 0;
 }
@@ -287,14 +300,14 @@ static int vhost_vdpa_unmap(struct vhost_vdpa_spaces *spaces,
 /*
  * Pin memory that the device will only read.
  *
- * Without a write fault, what is pinned of a private mapping is whatever is
- * shared at the time: the zero page, a page of the file, a page that a fork
- * left.  When the CPU writes, it gets a page of its own and the device reads
- * the old one for ever.  So break copy-on-write first.  Shared mappings have
- * the one page, and nothing in them shall look written that isn't.
+ * Without a write fault, a page of a private mapping can be shared: the zero
+ * page, a page of the file, a page shared with a forked child.  When the CPU
+ * writes to it later, the process gets a copy, but the device keeps reading the
+ * old page.  So break copy-on-write first.  Pages of a shared mapping are never
+ * copied, and must not become dirty just because they are pinned.
  *
- * Called with mmap_lock.  Returns as pin_user_pages(); stops at the end of the
- * mapping.
+ * The caller holds mmap_lock.  Returns as pin_user_pages(); stops at the end of
+ * the VMA.
  */
 static long vhost_vdpa_pin_ro(struct mm_struct *mm, unsigned long uaddr,
 			      unsigned long npages, struct page **pages)
@@ -302,6 +315,9 @@ static long vhost_vdpa_pin_ro(struct mm_struct *mm, unsigned long uaddr,
 	unsigned int gup_flags = FOLL_LONGTERM;
 	struct vm_area_struct *vma;
 
+	lockdep_assert_held(&mm->mmap_lock);
+
+	uaddr = untagged_addr(uaddr);
 	vma = find_vma(mm, uaddr);
 	if (!vma || vma->vm_start > uaddr || !(vma->vm_flags & VM_READ))
 		return -EFAULT;
@@ -321,33 +337,36 @@ static long vhost_vdpa_pin_ro(struct mm_struct *mm, unsigned long uaddr,
 /*
  * Pin the memory of an UPDATE, which is current's.
  *
- * Called without spaces->lock: this faults in as much memory as the message
- * says, and may wait for others to bring it.
+ * The caller holds the mutex of the vhost device, but not v->lock: to fault the
+ * memory in can take any time.
  *
- * Returns 0 with a list of maps, one for each contiguous chunk of memory, that
- * vhost_vdpa_free_maps() undoes, or an error with an empty list.
+ * Returns 0 with a list of maps, one for each contiguous chunk of memory, or an
+ * error with an empty list.
  */
-static int vhost_vdpa_pin(struct vhost_vdpa_spaces *spaces,
-			  struct mm_struct *mm,
+static int vhost_vdpa_pin(struct vhost_vdpa *v,
 			  const struct vhost_iotlb_msg *msg,
 			  struct list_head *maps)
 {
 	unsigned long uaddr = msg->uaddr, left = PFN_DOWN(msg->size);
+	/* No page has the number that the first one is compared with */
+	unsigned long n, pfn, next_pfn = ULONG_MAX;
+	struct page **pages = v->spaces.pages;
+	struct mm_struct *mm = v->vdev.mm;
 	struct vhost_iotlb_map *map = NULL;
-	unsigned long n, pfn, next_pfn = 0;
 	u64 iova = msg->iova;
 	long npinned, i;
 	int r;
 
-	if (!spaces->pages) {
-		spaces->pages = (struct page **)__get_free_page(GFP_KERNEL);
-		if (!spaces->pages)
+	if (!pages) {
+		pages = (struct page **)__get_free_page(GFP_KERNEL);
+		if (!pages)
 			return -ENOMEM;
+		v->spaces.pages = pages;
 	}
 
 	while (left) {
-		/* Nobody has a use for the rest */
-		if (!READ_ONCE(spaces->vdpa)) {
+		/* The rest needn't be pinned any more */
+		if (vhost_vdpa_removed(v)) {
 			r = -ENODEV;
 			goto err;
 		}
@@ -357,10 +376,9 @@ static int vhost_vdpa_pin(struct vhost_vdpa_spaces *spaces,
 		if (msg->perm & VHOST_ACCESS_WO)
 			npinned = pin_user_pages(uaddr, n,
 						 FOLL_LONGTERM | FOLL_WRITE,
-						 spaces->pages, NULL);
+						 pages, NULL);
 		else
-			npinned = vhost_vdpa_pin_ro(mm, uaddr, n,
-						    spaces->pages);
+			npinned = vhost_vdpa_pin_ro(mm, uaddr, n, pages);
 		mmap_read_unlock(mm);
 		if (npinned <= 0) {
 			r = npinned ? npinned : -EFAULT;
@@ -368,11 +386,11 @@ static int vhost_vdpa_pin(struct vhost_vdpa_spaces *spaces,
 		}
 
 		for (i = 0; i < npinned; i++) {
-			pfn = page_to_pfn(spaces->pages[i]);
+			pfn = page_to_pfn(pages[i]);
 			if (pfn != next_pfn) {
 				map = kmalloc(sizeof(*map), GFP_KERNEL);
 				if (!map) {
-					unpin_user_pages(spaces->pages + i,
+					unpin_user_pages(pages + i,
 							 npinned - i);
 					r = -ENOMEM;
 					goto err;
@@ -404,12 +422,12 @@ err:
 }
 
 /*
- * Account for pages before they are pinned.  Others account for pages of this
- * process at the same time: add first, so that the sum that is checked has
- * everyone's.
+ * Account for pages before they are pinned.  Other subsystems may account for
+ * pages of the same process concurrently, so add first and then compare the sum
+ * with the limit.
  */
-static int vhost_vdpa_account(struct vhost_vdpa_spaces *spaces,
-			      struct mm_struct *mm, unsigned long npages)
+static int vhost_vdpa_account(struct mm_struct *mm, unsigned long npages,
+			      struct vhost_vdpa_memlock *memlock)
 {
 	u64 limit = PFN_DOWN(rlimit(RLIMIT_MEMLOCK));
 	u64 pinned = atomic64_add_return(npages, &mm->pinned_vm);
@@ -418,19 +436,19 @@ static int vhost_vdpa_account(struct vhost_vdpa_spaces *spaces,
 		return 0;
 
 	atomic64_sub(npages, &mm->pinned_vm);
-	spaces->memlock.limit = limit;
-	spaces->memlock.pinned = pinned - npages;
-	spaces->memlock.wanted = npages;
+	memlock->limit = limit;
+	memlock->pinned = pinned - npages;
+	memlock->wanted = npages;
 
 	return -ENOMEM;
 }
 
 /*
- * Can a mapping ever be made as the message says?  Only whole pages are mapped.
- * What this looks at doesn't change while the file is open.
+ * Can a mapping be made as the message asks?  Only whole pages can be mapped.
+ * Doesn't need v->lock: what this depends on is constant while the file is open.
  */
-static bool vhost_vdpa_update_ok(struct vhost_vdpa_spaces *spaces, u32 asid,
-				 const struct vhost_iotlb_msg *msg)
+static bool vhost_vdpa_update_ok(const struct vhost_vdpa_spaces *spaces,
+				 u32 asid, const struct vhost_iotlb_msg *msg)
 {
 	u64 last = msg->iova + msg->size - 1;
 
@@ -442,215 +460,253 @@ static bool vhost_vdpa_update_ok(struct vhost_vdpa_spaces *spaces, u32 asid,
 	       msg->perm && !(msg->perm & ~VHOST_ACCESS_RW);
 }
 
-/**
- * vhost_vdpa_as_map - make a mapping
- * @spaces: the address spaces of a device
- * @asid: the address space, any number: it is userspace's
- * @mm: the owner's mm, which is current's
- * @msg: an UPDATE; anything may be in it
- *
- * Nothing has changed after an error.  With a parent that takes whole tables,
- * in a batch, the device doesn't see the mapping before the end of the batch.
- *
- * Context: with &vhost_dev.mutex, without @spaces->lock.  Sleeps, for as long
- * as it takes to fault the memory in.
- *
- * Return: 0, or
- * -ENODEV if the device is gone,
- * -EINVAL if the device has no such address space, the addresses are beyond
- * what it can map, anything isn't a whole number of pages, or the permission
- * isn't one,
- * -EBUSY in a batch for another address space,
- * -EEXIST if it overlaps with another mapping,
- * -ENOSPC if there are max_mappings already,
- * -ENOMEM if RLIMIT_MEMLOCK is exceeded (@spaces->memlock says how) or memory
- * has run out,
- * -EFAULT or another error of pin_user_pages(), or the parent's.
+/*
+ * Check an UPDATE against the other mappings and the limits, and account for its
+ * pages.  Returns its address space, or an ERR_PTR().
  */
-int vhost_vdpa_as_map(struct vhost_vdpa_spaces *spaces, u32 asid,
-		      struct mm_struct *mm, const struct vhost_iotlb_msg *msg)
+static struct vhost_vdpa_as *vhost_vdpa_admit(struct vhost_vdpa *v, u32 asid,
+					      const struct vhost_iotlb_msg *msg,
+					      struct vhost_vdpa_memlock *memlock)
 {
-	unsigned long npages = PFN_DOWN(msg->size);
 	u64 last = msg->iova + msg->size - 1;
 	struct vhost_vdpa_as *as;
-	LIST_HEAD(maps);
-	LIST_HEAD(gone);
-	int r;
+	int r = 0;
 
-	if (!vhost_vdpa_update_ok(spaces, asid, msg))
-		return -EINVAL;
-
-	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
+	mutex_lock(&v->lock);
+	as = vhost_vdpa_as_get(v, asid);
 	if (IS_ERR(as))
 		r = PTR_ERR(as);
 	else if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last))
 		r = -EEXIST;
-	else if (spaces->nmappings >= READ_ONCE(max_mappings))
+	else if (v->spaces.nmappings >= READ_ONCE(max_mappings))
 		r = -ENOSPC;
-	else
-		r = 0;
-	mutex_unlock(&spaces->lock);
-	if (r)
-		return r;
+	mutex_unlock(&v->lock);
 
-	r = vhost_vdpa_account(spaces, mm, npages);
-	if (r)
-		return r;
+	if (!r)
+		r = vhost_vdpa_account(v->vdev.mm, PFN_DOWN(msg->size),
+				       memlock);
 
-	r = vhost_vdpa_pin(spaces, mm, msg, &maps);
-	if (r)
-		goto err_account;
+	return r ? ERR_PTR(r) : as;
+}
 
-	/* Messages come one at a time, but the device may be gone by now */
-	mutex_lock(&spaces->lock);
-	if (!spaces->vdpa) {
-		r = -ENODEV;
-		goto err_unlock;
+/*
+ * Give the table to a parent with set_map before the batch ends, so that stale
+ * maps can be released.  Returns whether there were any.
+ */
+static bool vhost_vdpa_release_stale(struct vhost_vdpa *v, u32 asid)
+{
+	struct vhost_vdpa_as *as;
+	LIST_HEAD(unmapped);
+	bool released;
+
+	mutex_lock(&v->lock);
+	as = vhost_vdpa_as_get(v, asid);
+	if (!IS_ERR(as) && !list_empty(&as->stale))
+		vhost_vdpa_sync(v, as, &unmapped);
+	mutex_unlock(&v->lock);
+
+	released = !list_empty(&unmapped);
+	vhost_vdpa_release_maps(v, &unmapped);
+
+	return released;
+}
+
+/**
+ * vhost_vdpa_as_map - make a mapping
+ * @v: the vhost-vdpa device
+ * @asid: the address space, not yet checked
+ * @msg: an UPDATE, not yet checked, of the owner's memory, which is current's
+ * @memlock: zeroed by the caller; set if RLIMIT_MEMLOCK is exceeded
+ *
+ * Nothing has changed after an error.  In a batch, a parent with set_map may
+ * learn of the mapping at the end of the batch only.
+ *
+ * Context: with the mutex of the vhost device, without @v->lock.  Sleeps until
+ * the memory has been faulted in.
+ *
+ * Return: 0, or
+ * -ENODEV if the device has been removed,
+ * -EINVAL if the device has no such address space or can't map the addresses,
+ * if an address or the size is not a multiple of the page size, or if the
+ * permission is invalid,
+ * -EBUSY if a batch is open for another address space,
+ * -EEXIST if the range overlaps another mapping,
+ * -ENOSPC if there are max_mappings already,
+ * -ENOMEM if RLIMIT_MEMLOCK is exceeded or memory has run out,
+ * -EFAULT or another error of pin_user_pages(), or the parent's.
+ */
+int vhost_vdpa_as_map(struct vhost_vdpa *v, u32 asid,
+		      const struct vhost_iotlb_msg *msg,
+		      struct vhost_vdpa_memlock *memlock)
+{
+	struct vhost_vdpa_as *as;
+	LIST_HEAD(unmapped);
+	LIST_HEAD(maps);
+	int r;
+
+	lockdep_assert_held(&v->vdev.mutex);
+
+	if (!vhost_vdpa_update_ok(&v->spaces, asid, msg))
+		return -EINVAL;
+
+	/* The pages of stale maps count: release them if that is what it takes */
+	while (IS_ERR(as = vhost_vdpa_admit(v, asid, msg, memlock))) {
+		r = PTR_ERR(as);
+		if ((r != -ENOMEM && r != -ENOSPC) ||
+		    !vhost_vdpa_release_stale(v, asid))
+			return r;
+		memset(memlock, 0, sizeof(*memlock));
 	}
 
-	spaces->mm = mm;
-	r = vhost_vdpa_map(spaces, as, &maps, &gone);
+	r = vhost_vdpa_pin(v, msg, &maps);
 	if (r) {
-		vhost_vdpa_unmap(spaces, as, msg->iova, last, &gone);
-		goto err_unlock;
+		atomic64_sub(PFN_DOWN(msg->size), &v->vdev.mm->pinned_vm);
+		return r;
 	}
-	trace_vhost_vdpa_map(spaces->vdpa, as->id, msg->iova, msg->size,
-			     msg->uaddr, msg->perm);
-	mutex_unlock(&spaces->lock);
 
-	/* A parent with set_map may have taken what it didn't before */
-	vhost_vdpa_release_maps(mm, &gone);
+	/* Nothing has changed meanwhile, unless the device has been removed */
+	mutex_lock(&v->lock);
+	if (!vhost_vdpa_device(v)) {
+		r = -ENODEV;
+	} else {
+		r = vhost_vdpa_map(v, as, &maps, &unmapped);
+		if (r)
+			vhost_vdpa_unmap(v, as, msg->iova,
+					 msg->iova + msg->size - 1, &unmapped);
+		else
+			trace_vhost_vdpa_map(vhost_vdpa_device(v), as->id,
+					     msg->iova, msg->size, msg->uaddr,
+					     msg->perm);
+	}
+	mutex_unlock(&v->lock);
 
-	return 0;
+	/* What couldn't be mapped, and what became stale before this message */
+	list_splice(&maps, &unmapped);
+	vhost_vdpa_release_maps(v, &unmapped);
 
-err_unlock:
-	mutex_unlock(&spaces->lock);
-	vhost_vdpa_release_maps(mm, &gone);
-	/* What is left is what hasn't been mapped */
-	npages = vhost_vdpa_free_maps(&maps);
-err_account:
-	atomic64_sub(npages, &mm->pinned_vm);
 	return r;
 }
 
 /**
  * vhost_vdpa_as_unmap - remove mappings
- * @spaces: the address spaces of a device
- * @asid: the address space, any number: it is userspace's
+ * @v: the vhost-vdpa device
+ * @asid: the address space, not yet checked
  * @iova: first address
  * @size: in bytes, not 0
  *
- * Removes each mapping that has any of the addresses, as a whole.  That there
- * is none is no error.  When it returns 0, nothing is reached through them any
- * more; with a parent that takes whole tables, in a batch, that is so at the
- * end of the batch.  The pages stay pinned until it is so.
+ * Removes each mapping that has any of the addresses, as a whole.  There need
+ * not be one.  When it returns 0, the device reaches nothing through them, and
+ * their pages are unpinned.  In a batch, with a parent that has set_map, that
+ * may be so at the end of the batch only.
  *
- * Context: with &vhost_dev.mutex, without @spaces->lock.  Sleeps.
+ * Context: with the mutex of the vhost device, without @v->lock.  Sleeps.
  *
  * Return: 0, or
- * -ENODEV if the device is gone,
+ * -ENODEV if the device has been removed,
  * -EINVAL if the device has no such address space or the range wraps around,
- * -EBUSY in a batch for another address space,
+ * -EBUSY if a batch is open for another address space,
  * -ENOMEM,
- * or the parent's error.  Some of the mappings may be gone then.
+ * or the parent's error.  Some of the mappings may have been removed then.
  */
-int vhost_vdpa_as_unmap(struct vhost_vdpa_spaces *spaces, u32 asid,
-			u64 iova, u64 size)
+int vhost_vdpa_as_unmap(struct vhost_vdpa *v, u32 asid, u64 iova, u64 size)
 {
 	u64 last = iova + size - 1;
 	struct vhost_vdpa_as *as;
-	struct mm_struct *mm;
-	LIST_HEAD(gone);
+	LIST_HEAD(unmapped);
 	int r;
+
+	lockdep_assert_held(&v->vdev.mutex);
 
 	if (last < iova)
 		return -EINVAL;
 
-	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
+	mutex_lock(&v->lock);
+	as = vhost_vdpa_as_get(v, asid);
 	if (IS_ERR(as))
 		r = PTR_ERR(as);
 	else
-		r = vhost_vdpa_unmap(spaces, as, iova, last, &gone);
-	mm = spaces->mm;
-	mutex_unlock(&spaces->lock);
+		r = vhost_vdpa_unmap(v, as, iova, last, &unmapped);
+	mutex_unlock(&v->lock);
 
-	vhost_vdpa_release_maps(mm, &gone);
+	vhost_vdpa_release_maps(v, &unmapped);
 
 	return r;
 }
 
 /**
  * vhost_vdpa_as_batch_begin - begin a batch
- * @spaces: the address spaces of a device
- * @asid: the address space that the batch is for, any number
+ * @v: the vhost-vdpa device
+ * @asid: the address space that the batch is for, not yet checked
  *
  * Until the batch ends, messages for other address spaces are refused, and a
- * parent that takes whole tables is left alone.  To begin a batch again for
- * the same address space is no error.
+ * parent with set_map is given the table only when a limit would be exceeded
+ * otherwise.  A batch for the same address space may be open already.
  *
- * Context: with &vhost_dev.mutex, without @spaces->lock.  Sleeps.
+ * Context: with the mutex of the vhost device, without @v->lock.  Sleeps.
  *
- * Return: 0, -ENODEV if the device is gone, -EINVAL if it has no such address
- * space, -EBUSY in a batch for another one, or -ENOMEM.
+ * Return: 0, -ENODEV if the device has been removed, -EINVAL if it has no such
+ * address space, -EBUSY if a batch is open for another one, or -ENOMEM.
  */
-int vhost_vdpa_as_batch_begin(struct vhost_vdpa_spaces *spaces, u32 asid)
+int vhost_vdpa_as_batch_begin(struct vhost_vdpa *v, u32 asid)
 {
 	struct vhost_vdpa_as *as;
 
-	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
+	lockdep_assert_held(&v->vdev.mutex);
+
+	mutex_lock(&v->lock);
+	as = vhost_vdpa_as_get(v, asid);
 	if (!IS_ERR(as))
-		spaces->batch = as;
-	mutex_unlock(&spaces->lock);
+		v->spaces.batch = as;
+	mutex_unlock(&v->lock);
 
 	return PTR_ERR_OR_ZERO(as);
 }
 
 /**
  * vhost_vdpa_as_batch_end - end a batch
- * @spaces: the address spaces of a device
- * @asid: the address space that the batch is for, any number
+ * @v: the vhost-vdpa device
+ * @asid: the address space that the batch is for, not yet checked
  *
- * Hands the table to a parent that takes whole ones.  An error says that the
- * parent hasn't taken it; the batch is over, and the table is what the messages
- * have made of it.  To end a batch that hasn't begun is no error.
+ * Gives the table to a parent with set_map.  If the parent doesn't accept it,
+ * its error is returned; the batch is over nevertheless, and the mappings are
+ * those that the messages have made.  There need not be an open batch.
  *
- * Context: with &vhost_dev.mutex, without @spaces->lock.  Sleeps.
+ * Context: with the mutex of the vhost device, without @v->lock.  Sleeps.
  *
- * Return: 0, -ENODEV if the device is gone, -EINVAL if it has no such address
- * space, -EBUSY in a batch for another one, -ENOMEM, or the parent's error.
+ * Return: 0, -ENODEV if the device has been removed, -EINVAL if it has no such
+ * address space, -EBUSY if the batch is for another one, -ENOMEM, or the
+ * parent's error.
  */
-int vhost_vdpa_as_batch_end(struct vhost_vdpa_spaces *spaces, u32 asid)
+int vhost_vdpa_as_batch_end(struct vhost_vdpa *v, u32 asid)
 {
 	struct vhost_vdpa_as *as;
-	struct mm_struct *mm;
-	LIST_HEAD(gone);
+	LIST_HEAD(unmapped);
 	int r = 0;
 
-	mutex_lock(&spaces->lock);
-	as = vhost_vdpa_as_get(spaces, asid);
+	lockdep_assert_held(&v->vdev.mutex);
+
+	mutex_lock(&v->lock);
+	as = vhost_vdpa_as_get(v, asid);
 	if (IS_ERR(as)) {
 		r = PTR_ERR(as);
-	} else if (spaces->batch) {
-		spaces->batch = NULL;
-		if (vhost_vdpa_has_set_map(spaces))
-			r = vhost_vdpa_sync(spaces, as, &gone);
+	} else if (v->spaces.batch) {
+		v->spaces.batch = NULL;
+		if (vhost_vdpa_has_set_map(vhost_vdpa_device(v)))
+			r = vhost_vdpa_sync(v, as, &unmapped);
 	}
-	mm = spaces->mm;
-	mutex_unlock(&spaces->lock);
+	mutex_unlock(&v->lock);
 
-	vhost_vdpa_release_maps(mm, &gone);
+	vhost_vdpa_release_maps(v, &unmapped);
 
 	return r;
 }
 
-static int vhost_vdpa_alloc_domain(struct vhost_vdpa_spaces *spaces)
+static int vhost_vdpa_alloc_domain(struct vhost_vdpa *v)
 {
-	struct vdpa_device *vdpa = spaces->vdpa;
+	struct vdpa_device *vdpa = vhost_vdpa_device(v);
 	const struct vdpa_config_ops *ops = vdpa->config;
 	struct device *dma_dev = vdpa_get_dma_dev(vdpa);
+	struct iommu_domain *domain;
 	struct bus_type *bus;
 	int ret;
 
@@ -665,22 +721,25 @@ static int vhost_vdpa_alloc_domain(struct vhost_vdpa_spaces *spaces)
 	if (!iommu_capable(bus, IOMMU_CAP_CACHE_COHERENCY))
 		return -EOPNOTSUPP;
 
-	spaces->domain = iommu_domain_alloc(bus);
-	if (!spaces->domain)
+	domain = iommu_domain_alloc(bus);
+	if (!domain)
 		return -EIO;
 
-	ret = iommu_attach_device(spaces->domain, dma_dev);
+	ret = iommu_attach_device(domain, dma_dev);
 	if (ret) {
-		iommu_domain_free(spaces->domain);
-		spaces->domain = NULL;
+		iommu_domain_free(domain);
+		return ret;
 	}
 
-	return ret;
+	v->spaces.domain = domain;
+
+	return 0;
 }
 
-static void vhost_vdpa_free_domain(struct vhost_vdpa_spaces *spaces)
+static void vhost_vdpa_free_domain(struct vhost_vdpa *v)
 {
-	struct device *dma_dev = vdpa_get_dma_dev(spaces->vdpa);
+	struct device *dma_dev = vdpa_get_dma_dev(vhost_vdpa_device(v));
+	struct vhost_vdpa_spaces *spaces = &v->spaces;
 
 	if (spaces->domain) {
 		iommu_detach_device(spaces->domain, dma_dev);
@@ -690,12 +749,13 @@ static void vhost_vdpa_free_domain(struct vhost_vdpa_spaces *spaces)
 	spaces->domain = NULL;
 }
 
-static void vhost_vdpa_set_iova_range(struct vhost_vdpa_spaces *spaces)
+static void vhost_vdpa_set_iova_range(struct vhost_vdpa *v)
 {
+	struct vdpa_device *vdpa = vhost_vdpa_device(v);
+	struct vhost_vdpa_spaces *spaces = &v->spaces;
 	struct vdpa_iova_range *range = &spaces->range;
-	struct iommu_domain_geometry geo;
-	struct vdpa_device *vdpa = spaces->vdpa;
 	const struct vdpa_config_ops *ops = vdpa->config;
+	struct iommu_domain_geometry geo;
 
 	if (ops->get_iova_range) {
 		*range = ops->get_iova_range(vdpa);
@@ -711,87 +771,71 @@ static void vhost_vdpa_set_iova_range(struct vhost_vdpa_spaces *spaces)
 	}
 }
 
-/**
- * vhost_vdpa_spaces_open - get ready for the messages of a file
- * @spaces: the address spaces of a device; @spaces->vdpa is set
- *
- * Context: with @spaces->lock.  Sleeps.
- *
- * Return: 0, with vhost_vdpa_spaces_close() to undo it; -ENOMEM, or an error of
- * the platform's IOMMU.
- */
-int vhost_vdpa_spaces_open(struct vhost_vdpa_spaces *spaces)
+static void vhost_vdpa_unpin_work(struct work_struct *work)
 {
+	struct vhost_vdpa *v = container_of(work, struct vhost_vdpa,
+					    spaces.unpin_work);
+
+	vhost_vdpa_release_maps(v, &v->spaces.unmapped);
+}
+
+/**
+ * vhost_vdpa_spaces_init - initialise the address spaces of a new device
+ * @v: the vhost-vdpa device
+ */
+void vhost_vdpa_spaces_init(struct vhost_vdpa *v)
+{
+	INIT_LIST_HEAD(&v->spaces.unmapped);
+	INIT_WORK(&v->spaces.unpin_work, vhost_vdpa_unpin_work);
+}
+
+/**
+ * vhost_vdpa_spaces_open - prepare for the messages of a file
+ * @v: the vhost-vdpa device; its vDPA device is there
+ *
+ * Context: with @v->lock.  Sleeps.
+ *
+ * Return: 0, -ENOMEM, or an error of the platform IOMMU.
+ */
+int vhost_vdpa_spaces_open(struct vhost_vdpa *v)
+{
+	struct vhost_vdpa_spaces *spaces = &v->spaces;
 	int r;
 
-	spaces->nas = spaces->vdpa->nas;
+	lockdep_assert_held(&v->lock);
+
+	spaces->nas = vhost_vdpa_device(v)->nas;
 	spaces->as = kvcalloc(spaces->nas, sizeof(*spaces->as), GFP_KERNEL);
 	if (!spaces->as)
 		return -ENOMEM;
 
-	r = vhost_vdpa_alloc_domain(spaces);
+	r = vhost_vdpa_alloc_domain(v);
 	if (r) {
 		kvfree(spaces->as);
 		spaces->as = NULL;
 		return r;
 	}
 
-	vhost_vdpa_set_iova_range(spaces);
-
-	return 0;
-}
-
-/**
- * vhost_vdpa_spaces_restore - give mappings back to a device after a reset
- * @spaces: the address spaces of a device, open
- *
- * A reset leaves mappings alone, in our tables and in the device.  Parents that
- * take whole tables may forget them nonetheless, and get them again.
- *
- * Context: with @spaces->lock.  Sleeps.
- *
- * Return: 0, or the parent's error.
- */
-int vhost_vdpa_spaces_restore(struct vhost_vdpa_spaces *spaces)
-{
-	struct vhost_vdpa_as *as;
-	unsigned int i;
-	int r;
-
-	if (!vhost_vdpa_has_set_map(spaces))
-		return 0;
-
-	for (i = 0; i < spaces->nas; i++) {
-		as = spaces->as[i];
-		/* The end of the batch does it */
-		if (!as || as == spaces->batch)
-			continue;
-		/* What is stale stays so until there is a message */
-		if (as->iotlb.nmaps) {
-			r = vdpa_set_map(spaces->vdpa, as->id, &as->iotlb);
-			if (r)
-				return r;
-		}
-	}
+	vhost_vdpa_set_iova_range(v);
 
 	return 0;
 }
 
 /*
- * Remove all of an address space.  Parents keep mappings across a reset: those
- * of one that doesn't let go of them stay pinned for ever, as someone else will
- * open the device.
+ * Remove all mappings of an address space, and free it.  If the parent refuses
+ * to remove a mapping, its pages stay pinned for ever: the parent keeps mappings
+ * across a reset, so the next user of the device could reach the pages.
  */
-static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
-				  struct vhost_vdpa_as *as,
-				  struct list_head *gone)
+static void vhost_vdpa_as_destroy(struct vhost_vdpa *v,
+				  struct vhost_vdpa_as *as)
 {
+	struct list_head *unmapped = &v->spaces.unmapped;
 	struct vhost_iotlb_map *map, *next;
 	LIST_HEAD(kept);
 
-	if (vhost_vdpa_unmap(spaces, as, 0, U64_MAX, gone))
-		dev_err(&spaces->vdpa->dev,
-			"can't be made to unmap address space %u\n", as->id);
+	if (vhost_vdpa_unmap(v, as, 0, U64_MAX, unmapped))
+		dev_err(&vhost_vdpa_device(v)->dev,
+			"can't unmap address space %u\n", as->id);
 
 	list_splice_init(&as->stale, &kept);
 	list_for_each_entry_safe(map, next, &as->iotlb.list, link) {
@@ -800,9 +844,9 @@ static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
 		vhost_vdpa_resched();
 	}
 
-	/* The domain of the platform's IOMMU goes, and takes all with it */
-	if (spaces->domain) {
-		list_splice_tail(&kept, gone);
+	/* The domain of the platform IOMMU is freed with all its mappings */
+	if (v->spaces.domain) {
+		list_splice_tail(&kept, unmapped);
 	} else {
 		list_for_each_entry_safe(map, next, &kept, link)
 			kfree(map);
@@ -813,17 +857,20 @@ static void vhost_vdpa_as_destroy(struct vhost_vdpa_spaces *spaces,
 
 /**
  * vhost_vdpa_spaces_close - remove all mappings and all address spaces
- * @spaces: the address spaces of a device; nothing is done if they are closed
- * @gone: a list that gets the maps of memory which is still to be unpinned, for
- *	vhost_vdpa_spaces_unpin()
+ * @v: the vhost-vdpa device; its vDPA device is there, and has been reset
  *
- * Context: with @spaces->lock, after the device has been reset and before it is
- * gone.  Sleeps.
+ * Leaves the pages pinned: their maps are in @v->spaces.unmapped afterwards.
+ * The work @v->spaces.unpin_work or vhost_vdpa_spaces_release() unpins them.
+ * Does nothing if no file is open.
+ *
+ * Context: with @v->lock.  Sleeps.
  */
-void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces,
-			     struct list_head *gone)
+void vhost_vdpa_spaces_close(struct vhost_vdpa *v)
 {
+	struct vhost_vdpa_spaces *spaces = &v->spaces;
 	unsigned int i;
+
+	lockdep_assert_held(&v->lock);
 
 	if (!spaces->as)
 		return;
@@ -831,37 +878,29 @@ void vhost_vdpa_spaces_close(struct vhost_vdpa_spaces *spaces,
 	spaces->batch = NULL;
 	for (i = 0; i < spaces->nas; i++)
 		if (spaces->as[i])
-			vhost_vdpa_as_destroy(spaces, spaces->as[i], gone);
+			vhost_vdpa_as_destroy(v, spaces->as[i]);
 	kvfree(spaces->as);
 	spaces->as = NULL;
 	spaces->nmappings = 0;
 
-	vhost_vdpa_free_domain(spaces);
+	vhost_vdpa_free_domain(v);
 }
 
 /**
- * vhost_vdpa_spaces_unpin - unpin memory
- * @spaces: the address spaces of a device
- * @gone: maps of memory that the device can't reach any more; empty afterwards
+ * vhost_vdpa_spaces_release - unpin and free what the address spaces have left
+ * @v: the vhost-vdpa device, after vhost_vdpa_spaces_close()
  *
- * Context: without @spaces->lock, while the file is open.  Sleeps, for as long
- * as someone keeps a page locked.
+ * Context: when the file is closed, with the mutex of the vhost device, without
+ * @v->lock.  Sleeps until the last page has been unpinned.
  */
-void vhost_vdpa_spaces_unpin(struct vhost_vdpa_spaces *spaces,
-			     struct list_head *gone)
+void vhost_vdpa_spaces_release(struct vhost_vdpa *v)
 {
-	vhost_vdpa_release_maps(spaces->mm, gone);
-}
+	lockdep_assert_held(&v->vdev.mutex);
 
-/**
- * vhost_vdpa_spaces_release - free what messages have needed
- * @spaces: the address spaces of a device, closed, and all memory unpinned
- *
- * Context: with &vhost_dev.mutex, when the file is closed.
- */
-void vhost_vdpa_spaces_release(struct vhost_vdpa_spaces *spaces)
-{
-	spaces->mm = NULL;
-	free_page((unsigned long)spaces->pages);
-	spaces->pages = NULL;
+	/* Queued if the device has been removed */
+	flush_work(&v->spaces.unpin_work);
+	vhost_vdpa_release_maps(v, &v->spaces.unmapped);
+
+	free_page((unsigned long)v->spaces.pages);
+	v->spaces.pages = NULL;
 }

@@ -81,7 +81,7 @@ license() {
 	local file bad=0 tag
 	while read -r file; do
 		head -3 "$file" | grep -q SPDX-License-Identifier || { echo "$file names none"; bad=1; }
-	done < <(git ls-files -co --exclude-standard scripts drivers include tools Documentation .ci Makefile | grep -vE '/(settings|config)$')
+	done < <(git ls-files -co --exclude-standard scripts drivers include tools Documentation .ci Makefile | grep -vE '/(settings|config)$|^Documentation/ABI/')
 	while read -r tag; do
 		grep -rqxE "(Valid-License-Identifier|SPDX-Exception-Identifier): ${tag//+/\\+}" LICENSES || { echo "LICENSES has no $tag"; bad=1; }
 	done < <(git grep -hIoE 'SPDX-License-Identifier: [^*>]*' -- . ':!LICENSES' ':!scripts/tests' ':!patches' | sed 's/^[^:]*: //; s/ \(WITH\|OR\|AND\) /\n/g' | tr -d '() ' | sort -u | grep .)

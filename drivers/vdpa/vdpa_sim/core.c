@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The vDPA device simulator: the device, its thread, and the operations of a
- * vDPA device on it as a whole.
+ * vDPA device that concern all of it.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bottom_half.h>
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
@@ -16,23 +18,64 @@
 
 #include "sim.h"
 
+/* The most buffers that vringh takes in one descriptor chain. */
+#define VDPASIM_CHAIN_MAX (VDPASIM_QUEUE_MAX + VRINGH_TABLE_MAX)
+
 #define VDPASIM_QUEUE_ALIGN PAGE_SIZE
 #define VDPASIM_VENDOR_ID 0
 
 static bool batch_mapping;
 module_param(batch_mapping, bool, 0444);
 MODULE_PARM_DESC(batch_mapping,
-		 "Take the mappings as a whole table instead of one by one (default: N)");
+		 "Take all mappings of an address space at once instead of one by one (default: N)");
 
 static unsigned int num_as;
 module_param(num_as, uint, 0444);
 MODULE_PARM_DESC(num_as,
-		 "Give devices this many address spaces, up to 8, and put each virtqueue into a group of its own (default: 0, what suits the device)");
+		 "Number of address spaces of a device, 1 to 8 (default: 0, as the class of the device has)");
+
+static bool vq_groups;
+module_param(vq_groups, bool, 0444);
+MODULE_PARM_DESC(vq_groups,
+		 "Put each virtqueue into a group of its own (default: N, groups as the class of the device has)");
 
 static bool doorbell;
 module_param(doorbell, bool, 0444);
 MODULE_PARM_DESC(doorbell,
-		 "Have doorbells that drivers can map, and look at the virtqueues with every tick, as nothing tells when one is written to (default: N)");
+		 "Have doorbells that drivers can map. A write to one isn't noticed, so the virtqueues are processed with every tick (default: N)");
+
+/**
+ * vdpasim_call - call back the driver
+ * @cb: the callback; nothing is done if it isn't set
+ *
+ * Context: the device's thread, with &vdpasim.lock held.
+ */
+void vdpasim_call(const struct vdpa_callback *cb)
+{
+	if (!cb->callback)
+		return;
+
+	/* It expects the context of an interrupt. */
+	local_bh_disable();
+	cb->callback(cb->private);
+	local_bh_enable();
+}
+
+/**
+ * vdpasim_needs_reset - enter an error state that takes a reset to leave
+ * @sim: the device
+ *
+ * The driver is notified at the end of the round of work.
+ *
+ * Context: the device's thread, with &vdpasim.lock held.
+ */
+void vdpasim_needs_reset(struct vdpasim *sim)
+{
+	lockdep_assert_held(&sim->lock);
+
+	sim->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	sim->config_changed = true;
+}
 
 static void vdpasim_work(struct kthread_work *work)
 {
@@ -45,9 +88,13 @@ static void vdpasim_work(struct kthread_work *work)
 		vqs = sim->class->work(sim, vqs);
 	else
 		vqs = 0;
+	if (sim->config_changed) {
+		sim->config_changed = false;
+		vdpasim_call(&sim->config_cb);
+	}
 	mutex_unlock(&sim->lock);
 
-	/* The others' turn: whoever wants the lock, or the CPU. */
+	/* Continue later: others may be waiting for the lock or the CPU. */
 	if (vqs) {
 		unsigned int idx;
 
@@ -58,7 +105,7 @@ static void vdpasim_work(struct kthread_work *work)
 }
 
 /**
- * vdpasim_kick_all - look at all virtqueues, kicked or not
+ * vdpasim_kick_all - process all virtqueues, kicked or not
  * @sim: the device
  */
 void vdpasim_kick_all(struct vdpasim *sim)
@@ -67,7 +114,7 @@ void vdpasim_kick_all(struct vdpasim *sim)
 	kthread_queue_work(sim->worker, &sim->work);
 }
 
-/* What a device with doorbells does instead of listening */
+/* Nothing tells when a doorbell is written to. */
 static void vdpasim_poll(struct kthread_work *work)
 {
 	struct vdpasim *sim = container_of(work, struct vdpasim, poll.work);
@@ -80,10 +127,12 @@ static void vdpasim_poll(struct kthread_work *work)
 	mutex_unlock(&sim->lock);
 }
 
-static void vdpasim_reset(struct vdpasim *sim)
+static int vdpasim_reset(struct vdpa_device *vdpa)
 {
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
 	unsigned int i;
 
+	mutex_lock(&sim->lock);
 	for (i = 0; i < sim->class->nvqs; i++)
 		vdpasim_vq_reset(&sim->vqs[i]);
 
@@ -93,9 +142,13 @@ static void vdpasim_reset(struct vdpasim *sim)
 		clear_page(sim->doorbell);
 
 	sim->status = 0;
+	sim->config_cb = (struct vdpa_callback) {};
 	sim->suspended = false;
 	sim->features = 0;
 	sim->generation++;
+	mutex_unlock(&sim->lock);
+
+	return 0;
 }
 
 static u32 vdpasim_get_vq_align(struct vdpa_device *vdpa)
@@ -138,7 +191,11 @@ static u64 vdpasim_get_driver_features(struct vdpa_device *vdpa)
 static void vdpasim_set_config_cb(struct vdpa_device *vdpa,
 				  struct vdpa_callback *cb)
 {
-	/* The configuration never changes by itself */
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	mutex_lock(&sim->lock);
+	sim->config_cb = *cb;
+	mutex_unlock(&sim->lock);
 }
 
 static u16 vdpasim_get_vq_num_max(struct vdpa_device *vdpa)
@@ -173,16 +230,13 @@ static void vdpasim_set_status(struct vdpa_device *vdpa, u8 status)
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	mutex_lock(&sim->lock);
-	if (!status) {
-		vdpasim_reset(sim);
-	} else {
-		sim->status = status;
-		/* There may have been kicks that were too early. */
-		if (status & VIRTIO_CONFIG_S_DRIVER_OK)
-			vdpasim_kick_all(sim);
-		if (sim->doorbell)
-			kthread_queue_delayed_work(sim->worker, &sim->poll, 1);
-	}
+	/* Only a reset leaves the error state. */
+	sim->status = status | (sim->status & VIRTIO_CONFIG_S_NEEDS_RESET);
+	/* Kicks before DRIVER_OK had no effect. */
+	if (status & VIRTIO_CONFIG_S_DRIVER_OK)
+		vdpasim_kick_all(sim);
+	if (sim->doorbell)
+		kthread_queue_delayed_work(sim->worker, &sim->poll, 1);
 	mutex_unlock(&sim->lock);
 }
 
@@ -195,7 +249,7 @@ static int vdpasim_suspend(struct vdpa_device *vdpa)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	/* No buffer is half done between two rounds of work. */
+	/* Between two rounds of work, no buffer is being processed. */
 	mutex_lock(&sim->lock);
 	sim->suspended = true;
 	mutex_unlock(&sim->lock);
@@ -208,13 +262,20 @@ static size_t vdpasim_get_config_size(struct vdpa_device *vdpa)
 	return vdpa_to_sim(vdpa)->class->config_size;
 }
 
+static bool vdpasim_in_config(const struct vdpasim *sim, unsigned int offset,
+			      unsigned int len)
+{
+	size_t size = sim->class->config_size;
+
+	return offset <= size && len <= size - offset;
+}
+
 static void vdpasim_get_config(struct vdpa_device *vdpa, unsigned int offset,
 			       void *buf, unsigned int len)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
-	size_t size = sim->class->config_size;
 
-	if (offset > size || len > size - offset)
+	if (!vdpasim_in_config(sim, offset, len))
 		return;
 
 	mutex_lock(&sim->lock);
@@ -226,7 +287,23 @@ static void vdpasim_get_config(struct vdpa_device *vdpa, unsigned int offset,
 static void vdpasim_set_config(struct vdpa_device *vdpa, unsigned int offset,
 			       const void *buf, unsigned int len)
 {
-	/* Nothing in the configuration is for the driver to write */
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	if (!vdpasim_in_config(sim, offset, len))
+		return;
+
+	mutex_lock(&sim->lock);
+	sim->class->set_config(sim, offset, buf, len);
+	mutex_unlock(&sim->lock);
+}
+
+static void vdpasim_close(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+
+	mutex_lock(&sim->lock);
+	sim->class->close(sim);
+	mutex_unlock(&sim->lock);
 }
 
 static u32 vdpasim_get_generation(struct vdpa_device *vdpa)
@@ -256,14 +333,14 @@ static void vdpasim_free(struct vdpa_device *vdpa)
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	if (sim->worker) {
-		/* They may be queued by themselves */
+		/* Both may queue themselves again. */
 		kthread_cancel_delayed_work_sync(&sim->poll);
 		kthread_cancel_work_sync(&sim->work);
 		kthread_destroy_worker(sim->worker);
 	}
 	sim->class->free(sim);
 	vdpasim_iommu_free(sim);
-	kfree(sim->kvecs);
+	kvfree(sim->kvecs);
 	kfree(sim->vqs);
 	kfree(sim->config);
 	free_page((unsigned long)sim->doorbell);
@@ -291,6 +368,7 @@ static const struct vdpa_config_ops vdpasim_ops = {
 	.get_vendor_id		= vdpasim_get_vendor_id,
 	.get_status		= vdpasim_get_status,
 	.set_status		= vdpasim_set_status,
+	.reset			= vdpasim_reset,
 	.suspend		= vdpasim_suspend,
 	.get_backend_features	= vdpasim_get_backend_features,
 	.get_config_size	= vdpasim_get_config_size,
@@ -301,21 +379,24 @@ static const struct vdpa_config_ops vdpasim_ops = {
 	.set_group_asid		= vdpasim_set_group_asid,
 	.dma_map		= vdpasim_dma_map,
 	.dma_unmap		= vdpasim_dma_unmap,
+	.close			= vdpasim_close,
 	.free			= vdpasim_free,
 };
 
-/* The same with set_map, for batch_mapping */
+/* The same with set_map instead of dma_map and dma_unmap */
 static struct vdpa_config_ops vdpasim_batch_ops __ro_after_init;
 
 /**
- * vdpasim_create - make a device, for a management device's dev_add
- * @class: what kind of device
- * @mdev: the management device that it is made of
- * @name: its name
- * @config: what the user wants of it
- * @extack: where to say what is wrong
+ * vdpasim_create - create a device, in a management device's dev_add operation
+ * @class: class of the device
+ * @mdev: the management device
+ * @name: name of the device
+ * @config: attributes that the user gave
+ * @extack: gets the message for the user if an attribute is refused
  *
- * Return: the device, ready to be registered, or an ERR_PTR().
+ * Return: the device, ready to be registered, or an ERR_PTR():
+ * -EINVAL if the features lack VIRTIO_F_ACCESS_PLATFORM, or the error of
+ * __vdpa_alloc_device(), of an allocation or of the class's init operation.
  */
 struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 				   struct vdpa_mgmt_dev *mdev, const char *name,
@@ -340,16 +421,16 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 	vdpa = __vdpa_alloc_device(mdev->device, batch_mapping ?
 				   &vdpasim_batch_ops : &vdpasim_ops,
 				   class->nvqs,
-				   num_as ? class->nvqs : class->ngroups,
+				   vq_groups ? class->nvqs : class->ngroups,
 				   num_as ?: class->nas, name, class->size);
 	if (IS_ERR(vdpa))
 		return vdpa;
 
-	/* From here on, vdpasim_free() cleans up. */
+	/* From here on, put_device() calls vdpasim_free(). */
 	sim = vdpa_to_sim(vdpa);
 	sim->class = class;
 	sim->device_features = features;
-	sim->vq_groups = num_as;
+	sim->vq_groups = vq_groups;
 	mutex_init(&sim->lock);
 	kthread_init_work(&sim->work, vdpasim_work);
 	kthread_init_delayed_work(&sim->poll, vdpasim_poll);
@@ -361,8 +442,8 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 	ret = -ENOMEM;
 	sim->config = kzalloc(class->config_size, GFP_KERNEL);
 	sim->vqs = kcalloc(class->nvqs, sizeof(*sim->vqs), GFP_KERNEL);
-	sim->kvecs = kcalloc(2 * VDPASIM_QUEUE_MAX, sizeof(*sim->kvecs),
-			     GFP_KERNEL);
+	sim->kvecs = kvcalloc(2 * VDPASIM_CHAIN_MAX, sizeof(*sim->kvecs),
+			      GFP_KERNEL);
 	if (!sim->config || !sim->vqs || !sim->kvecs)
 		goto err;
 	if (doorbell) {
@@ -371,9 +452,9 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 			goto err;
 	}
 
-	vringh_kiov_init(&sim->riov, sim->kvecs, VDPASIM_QUEUE_MAX);
-	vringh_kiov_init(&sim->wiov, sim->kvecs + VDPASIM_QUEUE_MAX,
-			 VDPASIM_QUEUE_MAX);
+	vringh_kiov_init(&sim->riov, sim->kvecs, VDPASIM_CHAIN_MAX);
+	vringh_kiov_init(&sim->wiov, sim->kvecs + VDPASIM_CHAIN_MAX,
+			 VDPASIM_CHAIN_MAX);
 	for (i = 0; i < class->nvqs; i++)
 		vdpasim_vq_init(sim, &sim->vqs[i]);
 

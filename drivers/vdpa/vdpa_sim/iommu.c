@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The vDPA device simulator: its IOMMU.  The mappings are made by vhost-vdpa,
- * through the operations of a vDPA device, or by a driver of this kernel,
- * through the DMA API.  They are in one of several address spaces; which one a
- * virtqueue uses is chosen for the group that it is in.
+ * The vDPA device simulator: its IOMMU.  Mappings are made by vhost-vdpa, with
+ * the operations of a vDPA device, or by a virtio driver of this kernel, with
+ * the DMA API.  There are several address spaces; each virtqueue group is bound
+ * to one of them.
  */
 #include <linux/gfp.h>
 #include <linux/scatterlist.h>
@@ -11,7 +11,7 @@
 
 #include "sim.h"
 
-/* Mappings that are removed before others get a chance to take the lock. */
+/* Mappings that are removed with iommu_lock held. */
 #define VDPASIM_UNMAP_BATCH 128
 
 /**
@@ -40,7 +40,7 @@ int vdpasim_iommu_init(struct vdpasim *sim)
 	return 0;
 }
 
-/* There may be millions of mappings. */
+/* There may be millions of mappings, hence cond_resched(). */
 static void vdpasim_iotlb_free(struct vhost_iotlb *iotlb)
 {
 	struct vhost_iotlb_map *map, *next;
@@ -57,7 +57,7 @@ static void vdpasim_iotlb_free(struct vhost_iotlb *iotlb)
 
 /**
  * vdpasim_iommu_free - free what vdpasim_iommu_init() set up
- * @sim: the device; nobody uses it any more
+ * @sim: the device, which isn't in use any more
  */
 void vdpasim_iommu_free(struct vdpasim *sim)
 {
@@ -93,7 +93,7 @@ static void vdpasim_iommu_unmap(struct vdpasim *sim, unsigned int asid,
 	} while (!all);
 }
 
-/* Let the virtqueues use what their groups are bound to. */
+/* Point each virtqueue to the address space that its group is bound to. */
 static void vdpasim_iommu_switch(struct vdpasim *sim)
 {
 	unsigned int i;
@@ -112,7 +112,7 @@ static void vdpasim_iommu_switch(struct vdpasim *sim)
  * vdpasim_iommu_reset - bind all groups to ASID 0
  * @sim: the device
  *
- * The mappings aren't the driver's, and stay.
+ * A reset doesn't remove mappings.
  */
 void vdpasim_iommu_reset(struct vdpasim *sim)
 {
@@ -125,7 +125,7 @@ void vdpasim_iommu_reset(struct vdpasim *sim)
 	spin_unlock_irq(&sim->iommu_lock);
 }
 
-/* What follows, down to the DMA API, is described with struct vdpa_config_ops. */
+/* The functions down to the DMA API are documented with struct vdpa_config_ops. */
 
 u32 vdpasim_get_vq_group(struct vdpa_device *vdpa, u16 idx)
 {
@@ -151,7 +151,7 @@ int vdpasim_set_group_asid(struct vdpa_device *vdpa, unsigned int group,
 	return 0;
 }
 
-/* A mapping that isn't in an IOTLB yet. */
+/* Allocate a mapping that isn't in an IOTLB yet. */
 static struct vhost_iotlb_map *vdpasim_alloc_map(u64 start, u64 last, u64 addr,
 						 u32 perm)
 {
@@ -178,13 +178,13 @@ int vdpasim_set_map(struct vdpa_device *vdpa, unsigned int asid,
 	struct vhost_iotlb_map *map, *copy;
 	struct vhost_iotlb *new;
 
-	/* To take everything away can't fail. */
+	/* Removal of all mappings must not fail. */
 	if (!iotlb->nmaps) {
 		vdpasim_iommu_unmap(sim, asid, 0, U64_MAX);
 		return 0;
 	}
 
-	/* What there is stays in place until what replaces it is complete. */
+	/* If this fails, the old mappings stay. */
 	new = vhost_iotlb_alloc(0, 0);
 	if (!new)
 		return -ENOMEM;
@@ -243,9 +243,9 @@ int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
 }
 
 /*
- * The DMA API, which knows of one address space, that with ASID 0.  I/O virtual
- * addresses are physical ones: there is no allocator for them.  So mappings of
- * the same memory overlap, and may be equal.
+ * The DMA API uses the address space with ASID 0.  There is no allocator of
+ * IOVAs: they are the physical addresses.  So mappings of the same memory
+ * overlap, or are equal.
  */
 static struct vdpasim *dev_to_sim(struct device *dev)
 {
@@ -266,7 +266,7 @@ static int dir_to_perm(enum dma_data_direction dir)
 	}
 }
 
-/* Callers may be in any context. */
+/* Called in any context. */
 static int vdpasim_dma_map_one(struct vdpasim *sim, u64 pa, size_t size,
 			       u32 perm)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The vDPA device simulator: a network device whose wire is a loop.  What the
- * driver sends comes back to it, if it is addressed to it.  Commands to the
- * device are given in a control virtqueue.
+ * The vDPA device simulator: a network device that loops frames back.  A frame
+ * that the driver sends to the device's own address, or to a group address, is
+ * received by the same driver.  There is a control virtqueue.
  */
 #include <linux/device.h>
 #include <linux/etherdevice.h>
@@ -25,8 +25,9 @@ enum {
 };
 
 /*
- * A VMM that passes the data queues to its guest, but not the commands, needs
- * to have the control virtqueue in memory that the guest can't reach.
+ * A VMM that passes the data virtqueues through to its guest and shadows the
+ * control virtqueue has the ring of the latter in memory that the guest's
+ * virtqueues must not reach.
  */
 enum {
 	VDPASIM_NET_GROUP_DATA,
@@ -46,31 +47,33 @@ enum {
 				 BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR))
 
 /*
- * VMMs that shadow the control virtqueue don't do so if they see a feature that
- * their shadow can't have, and say nothing.  So these are for those who ask.
+ * Only offered when asked for at "vdpa dev add": QEMU silently doesn't isolate
+ * the control virtqueue if a feature is offered that its shadow lacks.
  */
 #define VDPASIM_NET_MORE_FEATURES	BIT_ULL(VIRTIO_RING_F_INDIRECT_DESC)
 
-/* Frames that are looped before it is the turn of others. */
+/* Frames that are processed in one round of work. */
 #define VDPASIM_NET_BUDGET	64
 
-/* Commands that are carried out likewise. */
+/* Control commands that are processed in one round of work. */
 #define VDPASIM_NET_CTRL_BUDGET	16
 
-/* The largest frame, with what precedes it. */
+/* The largest frame, with the virtio-net header. */
 #define VDPASIM_NET_FRAME_MAX	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + \
 				 VLAN_ETH_HLEN + ETH_MAX_MTU)
 
 /**
  * struct vdpasim_net - a simulated network device
  * @sim: the device
+ * @added_mac: the address that it was created with
  * @default_mac: the address that it has after a reset
  * @mac: its address
  * @mtu: the largest payload of a frame
- * @buf: the frame that is on the wire
+ * @buf: the frame that is being looped, with the virtio-net header
  */
 struct vdpasim_net {
 	struct vdpasim sim;
+	u8 added_mac[ETH_ALEN];
 	u8 default_mac[ETH_ALEN];
 	u8 mac[ETH_ALEN];
 	u16 mtu;
@@ -90,10 +93,15 @@ static size_t vdpasim_net_hdr_len(const struct vdpasim *sim)
 	return sizeof(struct virtio_net_hdr);
 }
 
+static bool vdpasim_net_vq_active(const struct vdpasim_vq *vq)
+{
+	return vq->ready && !vq->broken;
+}
+
 /*
- * Put what is in the wire's buffer into one of the driver's.  A frame that
- * can't be delivered as a whole isn't delivered.  Returns false if there may be
- * room for it as soon as the driver hears of those before.
+ * Deliver the frame in net->buf to the driver, or drop it if there is no buffer
+ * or too small a one.  Returns false if it hasn't been dropped, but should be
+ * tried again: the driver may add buffers once it is notified.
  */
 static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 {
@@ -102,7 +110,7 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 	struct virtio_net_hdr_mrg_rxbuf *hdr = net->buf;
 	ssize_t written;
 
-	if (rx->broken)
+	if (!vdpasim_net_vq_active(rx))
 		return true;
 	if (!vdpasim_vq_get(sim, rx, NULL, &sim->wiov))
 		return rx->broken || !rx->completed;
@@ -112,23 +120,19 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 	if (sim->features & BIT_ULL(VIRTIO_F_VERSION_1))
 		hdr->num_buffers = cpu_to_vdpasim16(sim, 1);
 
-	written = vringh_iov_push_iotlb(&rx->vring, &sim->wiov, net->buf, len);
-	if (unlikely(written != len)) {
-		/* Too small for this one, but maybe not for the next */
+	written = vdpasim_vq_push(sim, rx, net->buf, len);
+	if (likely(written == len))
+		vdpasim_vq_complete(sim, rx, len);
+	else if (written >= 0)
+		/* The next frame may be small enough. */
 		vdpasim_vq_unget(rx);
-		if (written < 0)
-			vdpasim_vq_break(sim, rx, written);
-		return true;
-	}
-
-	vdpasim_vq_complete(sim, rx, len);
 
 	return true;
 }
 
 /*
- * Is what is in the wire's buffer a frame?  Without VIRTIO_NET_F_MTU the driver
- * doesn't know what is too large, so it may use all that the wire takes.
+ * Check the length of what the driver sent.  Without VIRTIO_NET_F_MTU the
+ * driver doesn't know the MTU, so frames may have any size.
  */
 static bool vdpasim_net_fits(const struct vdpasim_net *net, size_t len)
 {
@@ -150,7 +154,7 @@ static bool vdpasim_net_fits(const struct vdpasim_net *net, size_t len)
 	return len <= max;
 }
 
-/* Is the frame in the wire's buffer for this device? */
+/* Check the frame's destination address. */
 static bool vdpasim_net_accepts(const struct vdpasim_net *net)
 {
 	const struct vdpasim *sim = &net->sim;
@@ -161,50 +165,38 @@ static bool vdpasim_net_accepts(const struct vdpasim_net *net)
 }
 
 /*
- * Loop one frame.  Returns 1, 0 if there is none, or -EAGAIN if it is better to
- * tell the driver first about those before.
+ * Loop one frame, with iommu_lock held.  Returns 1, 0 if there is none, or
+ * -EAGAIN if the driver should be notified of the frames before first.
  */
 static int vdpasim_net_frame(struct vdpasim_net *net)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
 	ssize_t len;
-	int ret = 0;
-
-	spin_lock_irq(&sim->iommu_lock);
 
 	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
-		goto out;
+		return 0;
 
-	/* One byte more tells that it is too large. */
-	len = vringh_iov_pull_iotlb(&tx->vring, &sim->riov, net->buf,
-				    VDPASIM_NET_FRAME_MAX + 1);
-	if (unlikely(len < 0)) {
-		vdpasim_vq_unget(tx);
-		vdpasim_vq_break(sim, tx, len);
-		goto out;
-	}
+	/* One more byte than the maximum, to see that there is more. */
+	len = vdpasim_vq_pull(sim, tx, net->buf, VDPASIM_NET_FRAME_MAX + 1);
+	if (unlikely(len < 0))
+		return 0;
 
 	if (vdpasim_net_fits(net, len) && vdpasim_net_accepts(net) &&
 	    !vdpasim_net_rx(net, len)) {
 		vdpasim_vq_unget(tx);
-		ret = -EAGAIN;
-		goto out;
+		return -EAGAIN;
 	}
 
-	/* Sent, if not received */
-	ret = vdpasim_vq_complete(sim, tx, 0);
-out:
-	spin_unlock_irq(&sim->iommu_lock);
-
-	return ret;
+	/* Frames that were dropped have been sent, too. */
+	return vdpasim_vq_complete(sim, tx, 0);
 }
 
 /**
  * struct vdpasim_net_cmd - a control command
- * @hdr: what it is
- * @mac: its data, for VIRTIO_NET_CTRL_MAC_ADDR_SET
- * @excess: there is nothing that is this long
+ * @hdr: class and command
+ * @mac: data of VIRTIO_NET_CTRL_MAC_ADDR_SET
+ * @excess: if this is filled, the command is too long
  */
 struct vdpasim_net_cmd {
 	struct virtio_net_ctrl_hdr hdr;
@@ -212,7 +204,6 @@ struct vdpasim_net_cmd {
 	u8 excess;
 } __packed __aligned(2);
 
-/* Would the device carry out this command? */
 static bool vdpasim_net_cmd_ok(const struct vdpasim *sim,
 			       const struct vdpasim_net_cmd *cmd, size_t len)
 {
@@ -223,79 +214,58 @@ static bool vdpasim_net_cmd_ok(const struct vdpasim *sim,
 		is_valid_ether_addr(cmd->mac);
 }
 
-/* Carry out one command.  Returns false if there is none. */
+/* Carry out one command, with iommu_lock held.  False if there is none. */
 static bool vdpasim_net_command(struct vdpasim_net *net)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *cvq = &sim->vqs[VDPASIM_NET_CVQ];
 	struct vdpasim_net_cmd cmd;
-	bool more = false;
 	virtio_net_ctrl_ack ack;
 	ssize_t len;
 
-	spin_lock_irq(&sim->iommu_lock);
-
 	if (!vdpasim_vq_get(sim, cvq, &sim->riov, &sim->wiov))
-		goto out;
+		return false;
 
-	len = vringh_iov_pull_iotlb(&cvq->vring, &sim->riov, &cmd,
-				    sizeof(cmd));
+	len = vdpasim_vq_pull(sim, cvq, &cmd, sizeof(cmd));
 	if (unlikely(len < 0))
-		goto bad;
+		return false;
 
-	/*
-	 * Answer first: what the driver doesn't get to know of, because there
-	 * is no room for the answer, isn't done.
-	 */
+	/* A command whose answer can't be written must not have an effect. */
 	ack = vdpasim_net_cmd_ok(sim, &cmd, len) ? VIRTIO_NET_OK :
 						   VIRTIO_NET_ERR;
-	len = vringh_iov_push_iotlb(&cvq->vring, &sim->wiov, &ack,
-				    sizeof(ack));
+	len = vdpasim_vq_push(sim, cvq, &ack, sizeof(ack));
 	if (unlikely(len < 0))
-		goto bad;
+		return false;
+	if (!vdpasim_vq_complete(sim, cvq, len))
+		return false;
 
-	more = vdpasim_vq_complete(sim, cvq, len);
-	if (more && len == sizeof(ack) && ack == VIRTIO_NET_OK) {
+	if (len == sizeof(ack) && ack == VIRTIO_NET_OK) {
 		ether_addr_copy(net->mac, cmd.mac);
 		sim->generation++;
 	}
-out:
-	spin_unlock_irq(&sim->iommu_lock);
 
-	return more;
-
-bad:
-	vdpasim_vq_unget(cvq);
-	vdpasim_vq_break(sim, cvq, len);
-	goto out;
-}
-
-/* Does the driver want the virtqueue to be worked on? */
-static bool vdpasim_net_vq_active(const struct vdpasim_vq *vq)
-{
-	return vq->ready && !vq->broken;
+	return true;
 }
 
 static unsigned long vdpasim_net_ctrl_work(struct vdpasim *sim)
 {
 	struct vdpasim_vq *cvq = &sim->vqs[VDPASIM_NET_CVQ];
-	unsigned long more = BIT(VDPASIM_NET_CVQ);
+	bool more = true;
 	unsigned int n;
 
 	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ)) ||
 	    !vdpasim_net_vq_active(cvq))
 		return 0;
 
-	for (n = 0; n < VDPASIM_NET_CTRL_BUDGET; n++) {
-		if (!vdpasim_net_command(sim_to_net(sim))) {
-			more = 0;
-			break;
-		}
+	for (n = 0; more && n < VDPASIM_NET_CTRL_BUDGET; n++) {
+		spin_lock_irq(&sim->iommu_lock);
+		more = vdpasim_net_command(sim_to_net(sim));
+		spin_unlock_irq(&sim->iommu_lock);
 	}
 
 	vdpasim_vq_notify(sim, cvq);
 
-	return more;
+	return more ? BIT(VDPASIM_NET_CVQ) : 0;
 }
 
 static unsigned long vdpasim_net_data_work(struct vdpasim *sim)
@@ -303,15 +273,15 @@ static unsigned long vdpasim_net_data_work(struct vdpasim *sim)
 	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
 	unsigned int n;
-	int ret = 0;
+	int ret = 1;
 
-	if (!rx->ready || !vdpasim_net_vq_active(tx))
+	if (!vdpasim_net_vq_active(tx))
 		return 0;
 
-	for (n = 0; n < VDPASIM_NET_BUDGET; n++) {
+	for (n = 0; ret > 0 && n < VDPASIM_NET_BUDGET; n++) {
+		spin_lock_irq(&sim->iommu_lock);
 		ret = vdpasim_net_frame(sim_to_net(sim));
-		if (ret <= 0)
-			break;
+		spin_unlock_irq(&sim->iommu_lock);
 	}
 
 	vdpasim_vq_notify(sim, tx);
@@ -327,7 +297,7 @@ static unsigned long vdpasim_net_work(struct vdpasim *sim, unsigned long vqs)
 	if (vqs & BIT(VDPASIM_NET_CVQ))
 		more |= vdpasim_net_ctrl_work(sim);
 
-	/* A kick of the receive queue isn't news: frames don't wait for it. */
+	/* Frames don't wait for receive buffers: a kick of RX starts nothing. */
 	if (vqs & BIT(VDPASIM_NET_TX))
 		more |= vdpasim_net_data_work(sim);
 
@@ -348,6 +318,14 @@ static void vdpasim_net_reset(struct vdpasim *sim)
 	ether_addr_copy(net->mac, net->default_mac);
 }
 
+static void vdpasim_net_close(struct vdpasim *sim)
+{
+	struct vdpasim_net *net = sim_to_net(sim);
+
+	ether_addr_copy(net->default_mac, net->added_mac);
+	ether_addr_copy(net->mac, net->added_mac);
+}
+
 static void vdpasim_net_get_config(struct vdpasim *sim, void *config)
 {
 	struct virtio_net_config *net_config = config;
@@ -358,16 +336,40 @@ static void vdpasim_net_get_config(struct vdpasim *sim, void *config)
 	net_config->mtu = cpu_to_vdpasim16(sim, net->mtu);
 }
 
+/*
+ * The address is the only writable field.  VMMs that don't use the control
+ * virtqueue for it write it here, and before a reset: so it outlives resets.
+ */
+static void vdpasim_net_set_config(struct vdpasim *sim, unsigned int offset,
+				   const void *buf, unsigned int len)
+{
+	struct vdpasim_net *net = sim_to_net(sim);
+	u8 mac[ETH_ALEN] __aligned(2);
+
+	BUILD_BUG_ON(offsetof(struct virtio_net_config, mac));
+
+	if ((sim->features & BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR)) ||
+	    offset >= ETH_ALEN)
+		return;
+
+	ether_addr_copy(mac, net->mac);
+	memcpy(mac + offset, buf, min_t(size_t, len, ETH_ALEN - offset));
+	if (!is_valid_ether_addr(mac))
+		return;
+	ether_addr_copy(net->mac, mac);
+	ether_addr_copy(net->default_mac, mac);
+}
+
 static int vdpasim_net_init(struct vdpasim *sim,
 			    const struct vdpa_dev_set_config *config)
 {
 	struct vdpasim_net *net = sim_to_net(sim);
 
 	if (config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MACADDR))
-		ether_addr_copy(net->default_mac, config->net.mac);
+		ether_addr_copy(net->added_mac, config->net.mac);
 	else
-		eth_random_addr(net->default_mac);
-	vdpasim_net_reset(sim);
+		eth_random_addr(net->added_mac);
+	vdpasim_net_close(sim);
 
 	if (config->mask & BIT_ULL(VDPA_ATTR_DEV_NET_CFG_MTU))
 		net->mtu = config->net.mtu;
@@ -396,8 +398,10 @@ static const struct vdpasim_class vdpasim_net_class = {
 	.free		= vdpasim_net_free,
 	.work		= vdpasim_net_work,
 	.reset		= vdpasim_net_reset,
+	.close		= vdpasim_net_close,
 	.get_vq_group	= vdpasim_net_get_vq_group,
 	.get_config	= vdpasim_net_get_config,
+	.set_config	= vdpasim_net_set_config,
 };
 
 static struct vdpa_device *
@@ -457,7 +461,7 @@ module_init(vdpasim_net_module_init);
 
 static void __exit vdpasim_net_module_exit(void)
 {
-	/* The devices go with it. */
+	/* This also removes the devices. */
 	vdpa_mgmtdev_unregister(&vdpasim_net_mgmtdev);
 	root_device_unregister(vdpasim_net_mgmtdev.device);
 }

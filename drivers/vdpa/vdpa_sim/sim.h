@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The vDPA device simulator: what its files share.
+ * The vDPA device simulator: declarations that its files share.
  *
- * The core (core.c, vq.c, iommu.c, module vdpa_sim) is a vDPA device that
- * lacks only a purpose: it has a state, virtqueues and an IOMMU, and a thread
- * in which the virtqueues are worked on.  A class of devices (net.c, a module
- * of its own) says which virtqueues and which features there are, and does
- * what is asked for in them.
+ * The core (core.c, vq.c, iommu.c, module vdpa_sim) implements what all
+ * devices have in common: status, virtqueues, an IOMMU, and a thread that
+ * processes the virtqueues.  A class of devices (net.c, a module of its own)
+ * defines virtqueues, features and configuration space, and processes the
+ * buffers.
  */
 #ifndef _VDPASIM_H
 #define _VDPASIM_H
@@ -25,27 +25,29 @@
 /* The largest virtqueue. */
 #define VDPASIM_QUEUE_MAX 256
 
-/* The most address spaces. */
+/* The largest number of address spaces. */
 #define VDPASIM_AS_MAX 8
+
+/* Bytes that are copied before iommu_lock is dropped. */
+#define VDPASIM_COPY_MAX 4096
 
 struct vdpasim;
 
 /**
  * struct vdpasim_vq - a virtqueue of a simulated device
- * @vring: the device's side of the ring, and its position in it
- * @desc_addr: where the descriptors are
- * @driver_addr: where the available ring is
- * @device_addr: where the used ring is
+ * @vring: the device's side of the ring, with its position
+ * @desc_addr: IOVA of the descriptor table
+ * @driver_addr: IOVA of the available ring
+ * @device_addr: IOVA of the used ring
  * @num: size of the ring
- * @head: the buffer that is worked on
+ * @head: the buffer that is being processed
  * @ready: the driver has enabled the queue
- * @broken: what the driver put into the ring made no sense, so nothing more is
- *          done about it until the queue is enabled again
- * @completed: buffers have been completed, and the driver wasn't told yet
- * @cb: how to tell the driver
- * @private: argument of @cb
+ * @broken: the driver has made an error in the ring or in a buffer; the queue
+ *          isn't processed any more until the device is reset
+ * @completed: buffers have been completed since the driver was last notified
+ * @cb: called to notify the driver
  *
- * Protected by &vdpasim.lock.  The memory of the ring is only touched with
+ * Protected by &vdpasim.lock.  The memory of the ring is only accessed with
  * &vdpasim.iommu_lock held.
  */
 struct vdpasim_vq {
@@ -58,30 +60,34 @@ struct vdpasim_vq {
 	bool ready;
 	bool broken;
 	bool completed;
-	irqreturn_t (*cb)(void *data);
-	void *private;
+	struct vdpa_callback cb;
 };
 
 /**
- * struct vdpasim_class - what a class of simulated devices consists of
- * @device_id: of virtio
- * @features: that a device offers unless the user says otherwise
- * @config_size: of the configuration space
+ * struct vdpasim_class - a class of simulated devices
+ * @device_id: virtio device id
+ * @features: features that a device offers by default
+ * @config_size: size of the configuration space, in bytes
  * @nvqs: number of virtqueues, at most BITS_PER_LONG
  * @ngroups: number of virtqueue groups
  * @nas: number of address spaces, at most VDPASIM_AS_MAX
- * @size: of the structure that embeds &struct vdpasim as its first member
- * @init: set up what the class adds to a new device, as the user wants it;
- *        0 or -errno
- * @free: free what @init set up, also if it has failed or wasn't called
- * @work: work on the virtqueues in the mask that it is given, for no longer
- *        than what a budget of a fixed number of buffers allows; returns the
- *        mask of the virtqueues that may have more.  Called in the device's
- *        thread with &vdpasim.lock held, if the device is running.
- * @reset: forget what the driver said; &vdpasim.lock is held
- * @get_vq_group: the group that a virtqueue is in, less than @ngroups; not
- *                needed if there is only one
+ * @size: size of the structure that embeds &struct vdpasim as its first member
+ * @init: set up the class's part of a new device with the attributes that the
+ *        user gave; returns 0 or -errno
+ * @free: free what @init has set up; also called if @init failed or was never
+ *        called
+ * @work: process the virtqueues whose bits are set in the mask, up to a fixed
+ *        number of buffers; returns the mask of the virtqueues that may have
+ *        more.  Called in the device's thread with &vdpasim.lock held, while
+ *        the device is running.
+ * @reset: reset the class's part of the device; &vdpasim.lock is held
+ * @close: forget what the user of the device has set and a reset keeps;
+ *         &vdpasim.lock is held
+ * @get_vq_group: the group of a virtqueue, less than @ngroups; not needed by a
+ *                class with one group
  * @get_config: fill in the configuration space; &vdpasim.lock is held
+ * @set_config: write to the configuration space, at a range inside it;
+ *              &vdpasim.lock is held
  */
 struct vdpasim_class {
 	u32 device_id;
@@ -97,38 +103,42 @@ struct vdpasim_class {
 	void (*free)(struct vdpasim *sim);
 	unsigned long (*work)(struct vdpasim *sim, unsigned long vqs);
 	void (*reset)(struct vdpasim *sim);
+	void (*close)(struct vdpasim *sim);
 	unsigned int (*get_vq_group)(const struct vdpasim *sim, u16 idx);
 	void (*get_config)(struct vdpasim *sim, void *config);
+	void (*set_config)(struct vdpasim *sim, unsigned int offset,
+			   const void *buf, unsigned int len);
 };
 
 /**
  * struct vdpasim - a simulated device
  * @vdpa: the vDPA device
- * @class: what kind of device it is
+ * @class: the class of the device
  * @device_features: features that it offers
  * @vq_groups: each virtqueue is a group of its own, whatever the class says
- * @worker: the thread that works on the virtqueues, named after the device
- * @work: what it does
- * @kicks: virtqueues that the driver has put something into.  Set by anyone in
- *         any context, taken by @work.
- * @doorbell: the page that drivers can map to write to instead of a kick, for
+ * @worker: the thread that processes the virtqueues, named after the device
+ * @work: one round of processing
+ * @kicks: mask of the virtqueues that have been kicked.  Set in any context,
+ *         cleared by @work.
+ * @doorbell: the page that drivers can map and write to instead of a kick of
  *            any of the virtqueues, or NULL
- * @poll: looks for what such a driver has made available
- * @lock: protects what follows down to @iommu_lock, @vqs and what the class
- *        adds
+ * @poll: processes all virtqueues periodically, if there is a doorbell
+ * @lock: protects the members down to @kvecs, and those that the class adds
  * @status: device status
- * @suspended: the virtqueues stay where they are until reset
+ * @suspended: the virtqueues aren't processed until the next reset
+ * @config_changed: the driver has to be notified by @config_cb
  * @generation: of the configuration space
- * @features: that the driver acknowledged
- * @config: the configuration space, as last read
+ * @features: features that the driver acknowledged
+ * @config: buffer for a copy of the configuration space
+ * @config_cb: called to notify the driver of a change of the configuration
+ *             space or of @status
  * @vqs: the virtqueues
- * @riov: what the driver has written, of the buffer that is worked on
- * @wiov: what the driver wants written likewise
- * @kvecs: the elements of @riov and @wiov, enough for any ring
+ * @riov: the device-readable part of the buffer that is being processed
+ * @wiov: its device-writable part
+ * @kvecs: the elements of @riov and @wiov, enough for any descriptor chain
  * @iommu_lock: protects @as and @group_asid
- * @as: the address spaces: what each lets a virtqueue reach, and where.  As
- *      many as @vdpa has.
- * @group_asid: which of them each group of virtqueues uses
+ * @as: the address spaces, as many as @vdpa has
+ * @group_asid: the address space of each virtqueue group
  */
 struct vdpasim {
 	struct vdpa_device vdpa;
@@ -144,29 +154,31 @@ struct vdpasim {
 	struct kthread_delayed_work poll;
 
 	/*
-	 * State of the device and of its virtqueues.  The worker holds it for
-	 * one round of work, and calls the driver back with it: once somebody
-	 * else has got it, no virtqueue moves and no callback runs.  Taken
-	 * before iommu_lock.
+	 * The worker holds this for one round of work, and also calls the
+	 * driver's callbacks with it.  So with the lock held, no virtqueue
+	 * moves and no callback runs.  Taken before iommu_lock.
 	 */
 	struct mutex lock;
 	u8 status;
 	bool suspended;
+	bool config_changed;
 	u32 generation;
 	u64 features;
 	void *config;
+	struct vdpa_callback config_cb;
 	struct vdpasim_vq *vqs;
 	struct vringh_kiov riov;
 	struct vringh_kiov wiov;
 	struct kvec *kvecs;
 
 	/*
-	 * The mappings of all address spaces, and which virtqueues use them,
-	 * for any context.  The worker holds it from before the first
-	 * translation that has to do with a buffer until after the last access
-	 * through one.  So when a mapping has been removed, or a group bound to
-	 * another address space, nothing is reached through the old one any
-	 * more; and to do so one waits for one buffer at most.
+	 * Taken in any context, interrupts off.  The worker holds it while it
+	 * processes a buffer, but drops it after each VDPASIM_COPY_MAX bytes
+	 * that it copies, and uses no translation that it got before that.
+	 * So after a mapping was removed, or a group was bound to another
+	 * address space, under this lock, nothing is accessed through the old
+	 * mapping any more; and the time to wait for the lock is bounded,
+	 * however large the buffers are.
 	 */
 	spinlock_t iommu_lock;
 	struct vhost_iotlb *as[VDPASIM_AS_MAX];
@@ -195,14 +207,19 @@ struct vdpa_device *vdpasim_create(const struct vdpasim_class *class,
 				   const struct vdpa_dev_set_config *config,
 				   struct netlink_ext_ack *extack);
 void vdpasim_kick_all(struct vdpasim *sim);
+void vdpasim_needs_reset(struct vdpasim *sim);
+void vdpasim_call(const struct vdpa_callback *cb);
 
 /* vq.c: virtqueues, and the operations of a vDPA device on them */
 void vdpasim_vq_init(struct vdpasim *sim, struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
-void vdpasim_vq_break(struct vdpasim *sim, struct vdpasim_vq *vq, int err);
 bool vdpasim_vq_get(struct vdpasim *sim, struct vdpasim_vq *vq,
 		    struct vringh_kiov *riov, struct vringh_kiov *wiov);
 void vdpasim_vq_unget(struct vdpasim_vq *vq);
+ssize_t vdpasim_vq_pull(struct vdpasim *sim, struct vdpasim_vq *vq,
+			void *dst, size_t len);
+ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
+			const void *src, size_t len);
 bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len);
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq);
 
@@ -221,7 +238,7 @@ int vdpasim_get_vq_state(struct vdpa_device *vdpa, u16 idx,
 struct vdpa_notification_area
 vdpasim_get_vq_notification(struct vdpa_device *vdpa, u16 idx);
 
-/* iommu.c: what the device can reach */
+/* iommu.c: address spaces, and the operations of a vDPA device on them */
 extern const struct dma_map_ops vdpasim_dma_ops;
 
 int vdpasim_iommu_init(struct vdpasim *sim);

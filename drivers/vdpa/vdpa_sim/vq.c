@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The vDPA device simulator: virtqueues.  How the driver sets them up, and how
- * a class of devices takes buffers from them.
+ * The vDPA device simulator: virtqueues.  Their setup by the driver, and access
+ * to their buffers for a class of devices.
  */
-#include <linux/bottom_half.h>
+#include <linux/sched.h>
 
 #include "sim.h"
 
@@ -19,8 +19,8 @@ void vdpasim_vq_init(struct vdpasim *sim, struct vdpasim_vq *vq)
 }
 
 /**
- * vdpasim_vq_reset - forget what the driver said about a virtqueue
- * @vq: the virtqueue, of a device whose lock is held
+ * vdpasim_vq_reset - put a virtqueue back into its initial state
+ * @vq: the virtqueue; the device's lock is held, or nothing uses it yet
  */
 void vdpasim_vq_reset(struct vdpasim_vq *vq)
 {
@@ -31,36 +31,29 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	vq->driver_addr = 0;
 	vq->device_addr = 0;
 	vq->num = VDPASIM_QUEUE_MAX;
-	vq->cb = NULL;
-	vq->private = NULL;
+	vq->cb = (struct vdpa_callback) {};
 	vq->vring.last_avail_idx = 0;
 }
 
-/**
- * vdpasim_vq_break - stop a virtqueue that makes no sense
- * @sim: the device
- * @vq: the virtqueue; its position is that of the buffer in question
- * @err: what was wrong with it
- *
- * It stays like that until the driver enables it again.
- */
-void vdpasim_vq_break(struct vdpasim *sim, struct vdpasim_vq *vq, int err)
+/* Stop a virtqueue.  Its position is that of the buffer with the error. */
+static void vdpasim_vq_break(struct vdpasim *sim, struct vdpasim_vq *vq,
+			     int err)
 {
 	dev_warn_ratelimited(&sim->vdpa.dev,
 			     "virtqueue %td stopped at %u: error %d\n",
 			     vq - sim->vqs, vq->vring.last_avail_idx, err);
 	vq->broken = true;
+	vdpasim_needs_reset(sim);
 }
-EXPORT_SYMBOL_GPL(vdpasim_vq_break);
 
 /**
- * vdpasim_vq_get - take the next available buffer
+ * vdpasim_vq_get - get the next available buffer
  * @sim: the device; both of its locks are held
  * @vq: the virtqueue
- * @riov: put here what the driver has written, or NULL if it may not
- * @wiov: put here what the driver wants written, or NULL if it may not
+ * @riov: &vdpasim.riov, or NULL if the buffer can't have a device-readable part
+ * @wiov: &vdpasim.wiov, or NULL if it can't have a device-writable part
  *
- * Return: true if there was one, false if there wasn't or if the virtqueue is
+ * Return: true if there is one, false if there is none or the virtqueue is
  * broken now.
  */
 bool vdpasim_vq_get(struct vdpasim *sim, struct vdpasim_vq *vq,
@@ -68,10 +61,13 @@ bool vdpasim_vq_get(struct vdpasim *sim, struct vdpasim_vq *vq,
 {
 	int ret;
 
+	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
+
 	ret = vringh_getdesc_iotlb(&vq->vring, riov, wiov, &vq->head,
 				   GFP_ATOMIC);
 	if (unlikely(ret < 0)) {
-		/* Unless the ring itself is bad, it has moved on. */
+		/* vringh has moved on, unless the error is in the ring. */
 		if (vq->head != vq->vring.vring.num)
 			vdpasim_vq_unget(vq);
 		vdpasim_vq_break(sim, vq, ret);
@@ -84,7 +80,8 @@ EXPORT_SYMBOL_GPL(vdpasim_vq_get);
 
 /**
  * vdpasim_vq_unget - put a buffer back
- * @vq: the virtqueue whose buffer was got last
+ * @vq: the virtqueue that the buffer was got from last; the device's lock is
+ *      held
  */
 void vdpasim_vq_unget(struct vdpasim_vq *vq)
 {
@@ -92,24 +89,123 @@ void vdpasim_vq_unget(struct vdpasim_vq *vq)
 }
 EXPORT_SYMBOL_GPL(vdpasim_vq_unget);
 
+/* The buffer that was got last can't be processed: put it back, and stop. */
+static void vdpasim_vq_fault(struct vdpasim *sim, struct vdpasim_vq *vq,
+			     int err)
+{
+	vdpasim_vq_unget(vq);
+	vdpasim_vq_break(sim, vq, err);
+}
+
+/* Let others have the lock: a driver can make buffers of any size. */
+static void vdpasim_vq_relax(struct vdpasim *sim)
+	__releases(&sim->iommu_lock) __acquires(&sim->iommu_lock)
+{
+	spin_unlock_irq(&sim->iommu_lock);
+	cond_resched();
+	spin_lock_irq(&sim->iommu_lock);
+}
+
+/**
+ * vdpasim_vq_pull - read from the device-readable part of a buffer
+ * @sim: the device; both of its locks are held
+ * @vq: the virtqueue that the buffer was got from last, with &vdpasim.riov
+ * @dst: where to put the data
+ * @len: in bytes; may be more than is left of the buffer
+ *
+ * Drops &vdpasim.iommu_lock after each VDPASIM_COPY_MAX bytes, and takes it
+ * again: what is mapped may change in between.
+ *
+ * Return: the number of bytes read, or -EINVAL or -EPERM if a part of the
+ * buffer isn't mapped as needed.  The virtqueue is broken then.
+ */
+ssize_t vdpasim_vq_pull(struct vdpasim *sim, struct vdpasim_vq *vq,
+			void *dst, size_t len)
+{
+	size_t done = 0;
+	ssize_t ret;
+
+	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
+
+	for (;;) {
+		size_t part = min_t(size_t, len - done, VDPASIM_COPY_MAX);
+
+		ret = vringh_iov_pull_iotlb(&vq->vring, &sim->riov, dst + done,
+					    part);
+		if (unlikely(ret < 0)) {
+			vdpasim_vq_fault(sim, vq, ret);
+			return ret;
+		}
+
+		done += ret;
+		if (ret < VDPASIM_COPY_MAX)
+			return done;
+		vdpasim_vq_relax(sim);
+	}
+}
+EXPORT_SYMBOL_GPL(vdpasim_vq_pull);
+
+/**
+ * vdpasim_vq_push - write to the device-writable part of a buffer
+ * @sim: the device; both of its locks are held
+ * @vq: the virtqueue that the buffer was got from last, with &vdpasim.wiov
+ * @src: the data
+ * @len: in bytes; may be more than is left of the buffer
+ *
+ * Drops &vdpasim.iommu_lock after each VDPASIM_COPY_MAX bytes, and takes it
+ * again: what is mapped may change in between.
+ *
+ * Return: the number of bytes written, or -EINVAL or -EPERM if a part of the
+ * buffer isn't mapped as needed.  The virtqueue is broken then.
+ */
+ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
+			const void *src, size_t len)
+{
+	size_t done = 0;
+	ssize_t ret;
+
+	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
+
+	for (;;) {
+		size_t part = min_t(size_t, len - done, VDPASIM_COPY_MAX);
+
+		ret = vringh_iov_push_iotlb(&vq->vring, &sim->wiov, src + done,
+					    part);
+		if (unlikely(ret < 0)) {
+			vdpasim_vq_fault(sim, vq, ret);
+			return ret;
+		}
+
+		done += ret;
+		if (ret < VDPASIM_COPY_MAX)
+			return done;
+		vdpasim_vq_relax(sim);
+	}
+}
+EXPORT_SYMBOL_GPL(vdpasim_vq_push);
+
 /**
  * vdpasim_vq_complete - give a buffer back to the driver
  * @sim: the device; both of its locks are held
- * @vq: the virtqueue whose buffer was got last
- * @len: how many bytes have been written to it
+ * @vq: the virtqueue that the buffer was got from last
+ * @len: number of bytes that have been written to the buffer
  *
- * The driver isn't told before vdpasim_vq_notify().
+ * The driver isn't notified until vdpasim_vq_notify().
  *
- * Return: false if the virtqueue is broken now.
+ * Return: true, or false if the virtqueue is broken now.
  */
 bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
 {
 	int err;
 
+	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
+
 	err = vringh_complete_iotlb(&vq->vring, vq->head, len);
 	if (unlikely(err)) {
-		vdpasim_vq_unget(vq);
-		vdpasim_vq_break(sim, vq, err);
+		vdpasim_vq_fault(sim, vq, err);
 		return false;
 	}
 	vq->completed = true;
@@ -119,15 +215,17 @@ bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
 EXPORT_SYMBOL_GPL(vdpasim_vq_complete);
 
 /**
- * vdpasim_vq_notify - tell the driver about completed buffers
- * @sim: the device; its lock is held
+ * vdpasim_vq_notify - notify the driver of completed buffers, if it wants that
+ * @sim: the device; its lock is held, iommu_lock isn't
  * @vq: the virtqueue
  *
- * Call it once for as many buffers as there are in one go.
+ * Called once for all buffers that are completed in one round of work.
  */
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 {
 	int ret;
+
+	lockdep_assert_held(&sim->lock);
 
 	if (!vq->completed)
 		return;
@@ -141,16 +239,12 @@ void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 		return;
 	}
 
-	if (ret && vq->cb) {
-		/* It expects to be called by an interrupt */
-		local_bh_disable();
-		vq->cb(vq->private);
-		local_bh_enable();
-	}
+	if (ret)
+		vdpasim_call(&vq->cb);
 }
 EXPORT_SYMBOL_GPL(vdpasim_vq_notify);
 
-/* What follows is described with struct vdpa_config_ops. */
+/* The following functions are documented with struct vdpa_config_ops. */
 
 int vdpasim_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc_area,
 			   u64 driver_area, u64 device_area)
@@ -163,7 +257,7 @@ int vdpasim_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc_area,
 	    !IS_ALIGNED(device_area, VRING_USED_ALIGN_SIZE))
 		return -EINVAL;
 
-	/* vringh has pointers for them */
+	/* vringh keeps them as pointers. */
 	if (desc_area > ULONG_MAX || driver_area > ULONG_MAX ||
 	    device_area > ULONG_MAX)
 		return -EINVAL;
@@ -190,7 +284,7 @@ void vdpasim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
-	/* What was put into the ring comes before the kick. */
+	/* The buffers are made available before the bit is seen. */
 	smp_mb__before_atomic();
 	set_bit(idx, &sim->kicks);
 	kthread_queue_work(sim->worker, &sim->work);
@@ -200,15 +294,12 @@ void vdpasim_set_vq_cb(struct vdpa_device *vdpa, u16 idx,
 		       struct vdpa_callback *cb)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
-	struct vdpasim_vq *vq = &sim->vqs[idx];
 
 	mutex_lock(&sim->lock);
-	vq->cb = cb->callback;
-	vq->private = cb->private;
+	sim->vqs[idx].cb = *cb;
 	mutex_unlock(&sim->lock);
 }
 
-/* The driver has told everything about the virtqueue by now. */
 static bool vdpasim_vq_enable(struct vdpasim *sim, struct vdpasim_vq *vq)
 {
 	u16 pos = vq->vring.last_avail_idx;
@@ -222,10 +313,9 @@ static bool vdpasim_vq_enable(struct vdpasim *sim, struct vdpasim_vq *vq)
 			      (struct vring_used *)(uintptr_t)vq->device_addr))
 		return false;
 
-	/* Buffers are completed in order, and none is left when it stops. */
+	/* Buffers are completed in order, and none is in flight here. */
 	vq->vring.last_avail_idx = pos;
 	vq->vring.last_used_idx = pos;
-	vq->broken = false;
 	vq->completed = false;
 
 	return true;

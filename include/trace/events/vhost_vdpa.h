@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Trace events of vhost-vdpa: what userspace maps, unmaps and is refused, which
- * address space each group of virtqueues is in, and what resets that.  dev is
- * the vDPA device, which has that name in `vdpa dev show` as well.
+ * Trace events of vhost-vdpa: mappings made and removed, messages refused, which
+ * address space each group of virtqueues is bound to, and what resets that.  dev
+ * is the name of the vDPA device, as `vdpa dev show` has it.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM vhost_vdpa
@@ -29,7 +29,7 @@
 			 { VHOST_ACCESS_WO, "wo" },			\
 			 { VHOST_ACCESS_RW, "rw" })
 
-/* A mapping has been made */
+/* An UPDATE has made a mapping */
 TRACE_EVENT(vhost_vdpa_map,
 	    TP_PROTO(struct vdpa_device *vdpa, u32 asid, u64 iova, u64 size,
 		     u64 uaddr, u8 perm),
@@ -51,8 +51,8 @@ TRACE_EVENT(vhost_vdpa_map,
 		      __entry->uaddr, show_vhost_access(__entry->perm)));
 
 /*
- * A mapping has been removed: all of it, whatever the message said.  In a batch,
- * a parent that takes whole tables hears of it at the end.
+ * A mapping has been removed, always as a whole.  In a batch, a parent with
+ * set_map may be told later, at the latest when the batch ends.
  */
 TRACE_EVENT(vhost_vdpa_unmap,
 	    TP_PROTO(struct vdpa_device *vdpa, u32 asid, u64 iova, u64 size),
@@ -69,9 +69,9 @@ TRACE_EVENT(vhost_vdpa_unmap,
 		      __get_str(dev), __entry->asid, __entry->iova, __entry->size));
 
 /*
- * A message has been refused.  write(2) says EFAULT for all of them; errno has
- * the reason.  limit, pinned and wanted, in pages, are 0 unless that is
- * RLIMIT_MEMLOCK.
+ * A message has been refused.  write(2) returns EFAULT for every reason; errno
+ * has the reason.  limit, pinned and wanted, in pages, are 0 unless it is that
+ * RLIMIT_MEMLOCK is exceeded.
  */
 TRACE_EVENT(vhost_vdpa_refuse,
 	    TP_PROTO(struct vdpa_device *vdpa, u32 type, u32 asid, u64 iova,
@@ -100,7 +100,7 @@ TRACE_EVENT(vhost_vdpa_refuse,
 		      __entry->iova, __entry->size, __entry->error,
 		      __entry->limit, __entry->pinned, __entry->wanted));
 
-/* A group of virtqueues has been put into an address space */
+/* A group of virtqueues has been bound to an address space */
 TRACE_EVENT(vhost_vdpa_set_group_asid,
 	    TP_PROTO(struct vdpa_device *vdpa, u32 group, u32 asid),
 	    TP_ARGS(vdpa, group, asid),
@@ -116,18 +116,16 @@ TRACE_EVENT(vhost_vdpa_set_group_asid,
 DECLARE_EVENT_CLASS(vhost_vdpa_device,
 		    TP_PROTO(struct vdpa_device *vdpa),
 		    TP_ARGS(vdpa),
-		    TP_STRUCT__entry(__string(dev, dev_name(&vdpa->dev))
-				     __field(u32, asid)),
-		    TP_fast_assign(__assign_str(dev, dev_name(&vdpa->dev));
-				   __entry->asid = 0;),
-		    TP_printk("dev=%s asid=%u", __get_str(dev), __entry->asid));
+		    TP_STRUCT__entry(__string(dev, dev_name(&vdpa->dev))),
+		    TP_fast_assign(__assign_str(dev, dev_name(&vdpa->dev));),
+		    TP_printk("dev=%s", __get_str(dev)));
 
-/* A device has been reset: all of its groups are in address space 0 again */
+/* A device has been reset: all groups are bound to address space 0 again */
 DEFINE_EVENT(vhost_vdpa_device, vhost_vdpa_reset,
 	     TP_PROTO(struct vdpa_device *vdpa),
 	     TP_ARGS(vdpa));
 
-/* A device has been suspended, with all groups: asid says nothing */
+/* A device has been suspended */
 DEFINE_EVENT(vhost_vdpa_device, vhost_vdpa_suspend,
 	     TP_PROTO(struct vdpa_device *vdpa),
 	     TP_ARGS(vdpa));

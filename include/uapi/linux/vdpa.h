@@ -3,8 +3,8 @@
  * The management interface of vDPA devices: a generic netlink family.
  *
  * The numbers are the same in every kernel that has this family, so that one
- * vdpa(8) goes with all of them. A command or an attribute that is listed here
- * and that this kernel doesn't have is refused.
+ * vdpa(8) works with all of them. This kernel refuses the commands and
+ * attributes listed here that it doesn't implement.
  */
 #ifndef _UAPI_LINUX_VDPA_H
 #define _UAPI_LINUX_VDPA_H
@@ -30,10 +30,10 @@ enum vdpa_attr {
 	/* Pads 64-bit attributes to their alignment */
 	VDPA_ATTR_PAD = VDPA_ATTR_UNSPEC,
 
-	/* A management device: bus name (if it is on a bus) and device name */
+	/* A management device: name of its bus (if any) and its own name */
 	VDPA_ATTR_MGMTDEV_BUS_NAME,		/* string */
 	VDPA_ATTR_MGMTDEV_DEV_NAME,		/* string */
-	/* Bit n: it can make devices with the virtio device ID n */
+	/* Bit n: devices with the virtio device ID n can be added to it */
 	VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES,	/* u64 */
 
 	VDPA_ATTR_DEV_NAME,			/* string */
@@ -48,9 +48,9 @@ enum vdpa_attr {
 	VDPA_ATTR_DEV_NET_CFG_MAX_VQP,		/* u16, queue pairs */
 	VDPA_ATTR_DEV_NET_CFG_MTU,		/* u16, bytes */
 
-	/* What the driver acknowledged, once FEATURES_OK is set */
+	/* Features that the driver acknowledged, once FEATURES_OK is set */
 	VDPA_ATTR_DEV_NEGOTIATED_FEATURES,	/* u64 */
-	/* Virtqueues that one device of the management device can have */
+	/* Maximum number of virtqueues of a device of the management device */
 	VDPA_ATTR_DEV_MGMTDEV_MAX_VQS,		/* u32 */
 	/* Features that devices of the management device can have */
 	VDPA_ATTR_DEV_SUPPORTED_FEATURES,	/* u64 */
@@ -59,7 +59,7 @@ enum vdpa_attr {
 	VDPA_ATTR_DEV_VENDOR_ATTR_NAME,		/* string */
 	VDPA_ATTR_DEV_VENDOR_ATTR_VALUE,	/* u64 */
 
-	/* Features that the device offers, or is to offer */
+	/* Features that the device offers, or that a new one is to offer */
 	VDPA_ATTR_DEV_FEATURES,			/* u64 */
 
 	VDPA_ATTR_DEV_BLK_CFG_CAPACITY,		/* u64 */

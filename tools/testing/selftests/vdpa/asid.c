@@ -9,7 +9,7 @@
 
 #define RW	VHOST_ACCESS_RW
 #define PG	4096UL
-/* A mapping beside the rings and the buffers, for a test to do with as it likes. */
+/* Where a test maps memory in addition to rings and buffers. */
 #define EXTRA	0x70000000UL
 
 FIXTURE(asid) {
@@ -30,9 +30,9 @@ FIXTURE_VARIANT_ADD(asid, whole_table) {
 };
 
 FIXTURE_SETUP(asid) {
-	self->n.fd = test_dev(variant->batch_mapping, 0);
+	self->n.fd = GET_DEV(.batch_mapping = variant->batch_mapping, .loop = true);
 	ASSERT_LE(0, self->n.fd);
-	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+	self->n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	ASSERT_EQ(0, area_alloc(&self->x, EXTRA, 16 * PG));
 }
 
@@ -52,7 +52,7 @@ static bool all_bytes(const void *va, uint8_t want, size_t len)
 	return true;
 }
 
-/* The header in front is the receiver's. */
+/* The virtio-net header may differ: the device writes that of a received frame. */
 static bool same_frame(const char *a, const char *b)
 {
 	return !memcmp(a + NET_HDR, b + NET_HDR, ETH_HLEN + 64);
@@ -104,9 +104,10 @@ static void mac_command(struct area *a)
 	p[0x20] = 0x5a;
 }
 
-/* What every other test here relies on. */
+/* The other tests here rely on this. */
 TEST_F(asid, works)
 {
+	NEED_CVQ();
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	EXPECT_EQ(1, net_loops(&self->n, test_mac));
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, other_mac));
@@ -118,6 +119,7 @@ TEST_F(asid, tx_not_from_control_memory)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	frame_make((char *)self->n.ctrl.va + BUF(9), dst, 64, 3);
 	EXPECT_EQ(0, send_from(&self->n, CTRL_IOVA + BUF(9)));
@@ -127,6 +129,7 @@ TEST_F(asid, tx_not_from_control_memory)
 
 TEST_F(asid, rx_not_to_control_memory)
 {
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	memset((char *)self->n.ctrl.va + BUF(9), 0xee, PG);
 	recv_at(&self->n, CTRL_IOVA + BUF(9));
@@ -140,6 +143,7 @@ TEST_F(asid, cvq_not_to_guest_memory)
 	uint8_t mac[ETH_ALEN];
 	char *va = x->va;
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, PG, va, RW));
 	mac_command(x);
@@ -163,11 +167,12 @@ TEST_F(asid, cvq_ring_not_in_guest_memory)
 {
 	struct net *n = &self->n;
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	ASSERT_EQ(0, map(n->fd, ASID0, EXTRA, 16 * PG, self->x.va, RW));
 	ASSERT_EQ(0, set_status(n->fd, 0));
 	ASSERT_EQ(0, net_negotiate(n, CTRL_FEATURES));
-	ASSERT_EQ(0, bind_group(n->fd, 1, ASID1));
+	ASSERT_EQ(0, net_bind(n, CVQ));
 	ring_free(&n->q[CVQ]);
 	ASSERT_EQ(0, ring_init(&n->q[CVQ], n->fd, CVQ, 256, &self->x, 0));
 	ring_enable(&n->q[CVQ], true);
@@ -184,6 +189,7 @@ TEST_F(asid, same_iova)
 	char *guest = self->x.va, *ours = guest + PG;
 	uint8_t mac[ETH_ALEN];
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	ASSERT_EQ(0, map(n->fd, ASID0, EXTRA, PG, guest, RW));
 	ASSERT_EQ(0, map(n->fd, ASID1, EXTRA, PG, ours, RW));
@@ -205,6 +211,7 @@ TEST_F(asid, without_mappings)
 {
 	struct net *n = &self->n;
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	n->asid[RXQ] = ASID1;
 	n->asid[TXQ] = ASID1;
@@ -215,13 +222,14 @@ TEST_F(asid, without_mappings)
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, other_mac));
 }
 
-/* Nothing of the old address space is reached once a group is bound to another. */
+/* Once a group is bound to another address space, it reaches nothing of the old one. */
 TEST_F(asid, rebind)
 {
 	struct net *n = &self->n;
 	struct area old, fresh;
 	int i;
 
+	NEED_AS(2);
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	old = n->data;
 	ASSERT_EQ(0, area_alloc(&fresh, DATA_IOVA, AREA_SIZE));
@@ -248,6 +256,7 @@ TEST_F(asid, reset)
 {
 	struct net *n = &self->n;
 
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	ASSERT_EQ(1, net_loops(n, test_mac));
 	ASSERT_EQ(0, net_restart(n));
@@ -262,7 +271,7 @@ TEST_F(asid, reset)
 	EXPECT_EQ(1, net_loops(n, test_mac));
 }
 
-/* The next user of the device starts from nothing. */
+/* The next file has no mappings. */
 TEST_F(asid, reopen)
 {
 	struct net *n = &self->n;
@@ -276,13 +285,14 @@ TEST_F(asid, reopen)
 	EXPECT_EQ(0, net_loops_at_all(n));
 }
 
-/* A group's binding doesn't outlive the file either. */
+/* In the next file, groups are bound to ASID 0. */
 TEST_F(asid, reopen_unbinds)
 {
 	struct net *n = &self->n;
 
 	n->asid[RXQ] = ASID1;
 	n->asid[TXQ] = ASID1;
+	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	ASSERT_EQ(1, net_loops(n, test_mac));
 	close(n->fd);
@@ -308,7 +318,7 @@ TEST_F(asid, unmapped_tx)
 	EXPECT_EQ(0, send_from(&self->n, EXTRA + 2 * PG));
 }
 
-/* The device loses all of an UPDATE with a part of it: the pages aren't pinned any more. */
+/* INVALIDATE of a part takes the whole UPDATE from the device: no page of it is pinned. */
 TEST_F(asid, unmapped_in_part)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -338,7 +348,7 @@ TEST_F(asid, remapped)
 	}
 }
 
-/* A batch: what was replaced inside it is what the device sees after it. */
+/* After a batch the device sees the mappings that replaced others inside it. */
 TEST_F(asid, batch)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -361,7 +371,7 @@ TEST_F(asid, batch)
 	EXPECT_TRUE(same_frame(rx, va + 2 * PG));
 }
 
-/* Permissions are the device's: it reads what is readable and writes what is writable. */
+/* The device doesn't write to a read-only mapping, nor read from a write-only one. */
 TEST_F(asid, read_only)
 {
 	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
@@ -381,7 +391,7 @@ TEST_F(asid, write_only)
 	EXPECT_EQ(0, send_from(&self->n, EXTRA));
 }
 
-/* Pages that nobody has written yet, mapped for reading: the device sees what is written later. */
+/* A read-only mapping of pages not yet written to shows the device what is written later. */
 TEST_F(asid, read_only_shows_later_writes)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -402,13 +412,14 @@ TEST_F(asid, read_only_shows_later_writes)
 	munmap(va, PG);
 }
 
-/* When INVALIDATE returns, the memory is ours again, however much the device has to do. */
+/* When INVALIDATE returns, a busy device doesn't use the memory any more. */
 TEST_F(asid, busy_unmap)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct net *n = &self->n;
 	int round, i;
 
+	NEED_CVQ();
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
 	for (round = 0; round < 40; round++) {
 		struct seg rx = { EXTRA, 16 * PG, true };
@@ -467,7 +478,8 @@ FIXTURE_VARIANT_ADD(groups, each_its_own_whole_table) {
 };
 
 FIXTURE_SETUP(groups) {
-	self->n.fd = test_dev(variant->batch_mapping, 8);
+	self->n.fd = GET_DEV(.batch_mapping = variant->batch_mapping, .num_as = 8, .vq_groups = true,
+			     .loop = true, .features = MAC_FEATURES);
 	ASSERT_LE(0, self->n.fd);
 	memcpy(self->n.asid, variant->asid, sizeof(variant->asid));
 }
@@ -534,7 +546,7 @@ TEST_F(groups, unmap_one)
 	}
 }
 
-/* The last address space works, and the one behind it isn't there. */
+/* All address spaces can be used, and an ASID beyond is refused. */
 TEST_F(groups, all_address_spaces)
 {
 	struct area a;
@@ -542,9 +554,9 @@ TEST_F(groups, all_address_spaces)
 
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	ASSERT_EQ(0, area_alloc(&a, EXTRA, PG));
-	for (asid = 7; asid >= 0; asid--)
+	for (asid = vdev.as - 1; asid >= 0; asid--)
 		EXPECT_EQ(0, map(self->n.fd, asid, EXTRA, PG, a.va, RW));
-	EXPECT_EQ(-EFAULT, map(self->n.fd, 8, EXTRA, PG, a.va, RW));
+	EXPECT_EQ(-EFAULT, map(self->n.fd, vdev.as, EXTRA, PG, a.va, RW));
 	EXPECT_EQ(0, unmap(self->n.fd, 3, EXTRA, PG));
 	EXPECT_EQ(-EFAULT, map(self->n.fd, 2, EXTRA, PG, a.va, RW));
 	EXPECT_EQ(-EFAULT, map(self->n.fd, 4, EXTRA, PG, a.va, RW));

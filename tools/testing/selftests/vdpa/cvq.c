@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The control virtqueue: commands as a driver sends them, and as a hostile one does. A command that
- * isn't understood is answered with VIRTIO_NET_ERR and changes nothing, and the next one works.
+ * The control virtqueue: commands of a driver, and of a hostile one. A bad command is answered with
+ * VIRTIO_NET_ERR and changes nothing, and the next one works.
  */
 #define _GNU_SOURCE
 #include "vdpa_util.h"
@@ -17,9 +17,9 @@ FIXTURE(cvq) {
 };
 
 FIXTURE_SETUP(cvq) {
-	self->n.fd = test_dev(false, 0);
+	self->n.fd = GET_DEV(.loop = true, .features = MAC_FEATURES);
 	ASSERT_LE(0, self->n.fd);
-	self->n.asid[CVQ] = ASID1;
+	self->n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 	memcpy(self->mac, test_mac, ETH_ALEN);
 }
@@ -78,7 +78,7 @@ static int mac_is(struct net *n, const uint8_t *mac)
 	return !config_mac(n->fd, got) && !memcmp(got, mac, ETH_ALEN);
 }
 
-/* Changes the address to one that it wasn't: the device still listens. */
+/* Changes the address to a new one: the device still handles commands. */
 static int still_works(struct net *n, uint8_t *mac)
 {
 	mac[5]++;
@@ -191,7 +191,7 @@ TEST_F(cvq, no_room_for_the_answer)
 	}
 }
 
-/* The answer is one byte, whatever room there is. */
+/* The answer is one byte, also where the buffer has room for more. */
 TEST_F(cvq, room_for_more)
 {
 	uint8_t cmd[8] = { VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, 0x52, 0x54, 9 };
@@ -257,7 +257,7 @@ TEST_F(cvq, several_in_a_kick)
 	EXPECT_TRUE(mac_is(&self->n, ctrl(&self->n, BUF(0) + 98 * SLOT + 2)));
 }
 
-/* What is to be written comes before what is to be read: against the rules of a ring. */
+/* Writable descriptors before readable ones: the virtio specification forbids it. */
 TEST_F(cvq, wrong_order)
 {
 	struct seg s[] = {
@@ -276,7 +276,7 @@ TEST_F(cvq, wrong_order)
 	EXPECT_TRUE(still_works(&self->n, self->mac));
 }
 
-/* QEMU: only the CVQ is enabled, after DRIVER_OK, and its used ring is polled. */
+/* As QEMU does it: enable only the CVQ, after DRIVER_OK, and poll its used ring. */
 TEST_F(cvq, before_the_data_queues)
 {
 	struct net *n = &self->n;
@@ -284,9 +284,10 @@ TEST_F(cvq, before_the_data_queues)
 	struct vhost_vring_file file = { .index = CVQ, .fd = -1 };
 	int i;
 
+	NEED_ENABLE_AFTER_OK();
 	ASSERT_EQ(0, set_status(n->fd, 0));
 	ASSERT_EQ(0, net_negotiate(n, CTRL_FEATURES));
-	ASSERT_EQ(0, bind_group(n->fd, 1, ASID1));
+	ASSERT_EQ(0, net_bind(n, CVQ));
 	for (i = 0; i < NQUEUES; i++) {
 		ring_free(&n->q[i]);
 		ASSERT_EQ(0, ring_init(&n->q[i], n->fd, i, 256, i == CVQ ? &n->ctrl : &n->data,
@@ -314,7 +315,7 @@ TEST_F(cvq, without_ctrl_mac_addr)
 	EXPECT_TRUE(mac_is(&self->n, self->mac));
 }
 
-/* Without the feature there is no control virtqueue, whatever is set up in its place. */
+/* Without the feature, a ring that is set up for a control virtqueue isn't used. */
 TEST_F(cvq, without_ctrl_vq)
 {
 	struct net *n = &self->n;
@@ -323,7 +324,7 @@ TEST_F(cvq, without_ctrl_vq)
 	ASSERT_EQ(0, net_start(n, NET_FEATURES));
 	ASSERT_EQ(0, set_status(n->fd, 0));
 	ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
-	ASSERT_EQ(0, bind_group(n->fd, 1, ASID1));
+	ASSERT_EQ(0, net_bind(n, CVQ));
 	ring_free(&n->q[CVQ]);
 	if (!ring_init(&n->q[CVQ], n->fd, CVQ, 256, &n->ctrl, CVQ * RING_SIZE))
 		ring_enable(&n->q[CVQ], true);
@@ -334,6 +335,106 @@ TEST_F(cvq, without_ctrl_vq)
 	EXPECT_TRUE(mac_is(n, self->mac));
 }
 
+/* Starts again without VIRTIO_NET_F_CTRL_MAC_ADDR. */
+static int start_plain(struct net *n)
+{
+	int rc = set_status(n->fd, 0);
+
+	return rc ? rc : net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_CTRL_MAC_ADDR));
+}
+
+/* A driver that has no command for it writes the address into the configuration space. */
+TEST_F(cvq, mac_in_config)
+{
+	struct net *n = &self->n;
+
+	ASSERT_EQ(0, start_plain(n));
+	EXPECT_EQ(0, write_mac(n->fd, other_mac, 0, ETH_ALEN));
+	EXPECT_TRUE(mac_is(n, other_mac));
+	EXPECT_EQ(1, net_loops(n, other_mac));
+	EXPECT_EQ(0, net_loops(n, test_mac));
+
+	/* It outlives resets, but not the user of the device. */
+	ASSERT_EQ(0, start_plain(n));
+	EXPECT_TRUE(mac_is(n, other_mac));
+	EXPECT_EQ(1, net_loops(n, other_mac));
+	net_stop(n);
+	n->fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, n->fd);
+	EXPECT_TRUE(mac_is(n, test_mac));
+	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
+	EXPECT_EQ(1, net_loops(n, test_mac));
+	EXPECT_EQ(0, net_loops(n, other_mac));
+}
+
+/* QEMU writes the address before anything else, and may use the command later. */
+TEST_F(cvq, mac_in_config_before_features)
+{
+	struct net *n = &self->n;
+
+	net_stop(n);
+	n->fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, n->fd);
+	EXPECT_EQ(0, write_mac(n->fd, other_mac, 0, ETH_ALEN));
+	EXPECT_TRUE(mac_is(n, other_mac));
+	ASSERT_EQ(0, set_status(n->fd, 0));
+	ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
+	EXPECT_TRUE(mac_is(n, other_mac));
+	EXPECT_EQ(1, net_loops(n, other_mac));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+	EXPECT_TRUE(mac_is(n, test_mac));
+
+	/* A reset takes back what the command did, but not what was written. */
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_TRUE(mac_is(n, other_mac));
+}
+
+/* With the command, the address can't be written. */
+TEST_F(cvq, mac_in_config_with_command)
+{
+	EXPECT_EQ(0, write_mac(self->n.fd, other_mac, 0, ETH_ALEN));
+	EXPECT_TRUE(mac_is(&self->n, test_mac));
+	EXPECT_EQ(1, net_loops(&self->n, test_mac));
+}
+
+TEST_F(cvq, mac_in_config_partly)
+{
+	static const uint8_t bad[][ETH_ALEN] = {
+		{ 0 }, { 1, 0, 0x5e, 1, 2, 3 }, { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff },
+	};
+	struct {
+		uint32_t off, len;
+		struct virtio_net_config config;
+	} c = { 0, sizeof(c.config) }, before = c;
+	struct net *n = &self->n;
+	uint8_t mac[ETH_ALEN];
+	uint32_t i;
+
+	ASSERT_EQ(0, start_plain(n));
+	/* A legacy driver writes bytes. */
+	memcpy(mac, test_mac, ETH_ALEN);
+	for (i = 0; i < ETH_ALEN; i++) {
+		EXPECT_EQ(0, write_mac(n->fd, other_mac, i, 1));
+		mac[i] = other_mac[i];
+		EXPECT_TRUE(mac_is(n, mac));
+	}
+	EXPECT_EQ(0, write_mac(n->fd, test_mac, 2, 3));
+	memcpy(mac + 2, test_mac + 2, 3);
+	EXPECT_TRUE(mac_is(n, mac));
+	for (i = 0; i < ARRAY_LEN(bad); i++) {
+		EXPECT_EQ(0, write_mac(n->fd, bad[i], 0, ETH_ALEN));
+		EXPECT_TRUE(mac_is(n, mac));
+	}
+
+	/* QEMU writes all of it: only the address is changed. */
+	ASSERT_EQ(0, io(n->fd, VHOST_VDPA_GET_CONFIG, &before));
+	memset(&c.config, 0x7e, sizeof(c.config));
+	EXPECT_EQ(0, io(n->fd, VHOST_VDPA_SET_CONFIG, &c));
+	memcpy(before.config.mac, c.config.mac, ETH_ALEN);
+	ASSERT_EQ(0, io(n->fd, VHOST_VDPA_GET_CONFIG, &c));
+	EXPECT_EQ(0, memcmp(&c, &before, sizeof(c)));
+}
+
 TEST_F(cvq, small_ring)
 {
 	struct net *n = &self->n;
@@ -341,7 +442,7 @@ TEST_F(cvq, small_ring)
 
 	ASSERT_EQ(0, set_status(n->fd, 0));
 	ASSERT_EQ(0, net_negotiate(n, CTRL_FEATURES));
-	ASSERT_EQ(0, bind_group(n->fd, 1, ASID1));
+	ASSERT_EQ(0, net_bind(n, CVQ));
 	ring_free(&n->q[CVQ]);
 	ASSERT_EQ(0, ring_init(&n->q[CVQ], n->fd, CVQ, 4, &n->ctrl, CVQ * RING_SIZE));
 	ASSERT_EQ(0, ring_enable(&n->q[CVQ], true));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The data path of the simulated network device: what loops, what is dropped, the state of rings,
- * interrupts, and rings that are lies.
+ * The data path of a network device that loops frames: what it receives and what it drops, the
+ * state of rings, interrupts, and malformed rings.
  */
 #define _GNU_SOURCE
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 
@@ -33,9 +34,9 @@ FIXTURE_VARIANT_ADD(data, whole_table) {
 };
 
 FIXTURE_SETUP(data) {
-	self->n.fd = test_dev(variant->batch_mapping, 0);
+	self->n.fd = GET_DEV(.batch_mapping = variant->batch_mapping, .loop = true);
 	ASSERT_LE(0, self->n.fd);
-	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+	self->n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 }
 
@@ -122,7 +123,7 @@ TEST_F(data, pieces)
 	EXPECT_EQ(1, loops_in_pieces(&self->n, size, 1, 9));
 }
 
-/* Neighbours in the address space that aren't neighbours in memory. */
+/* Pages with contiguous IOVAs that aren't contiguous in memory. */
 TEST_F(data, scattered_memory)
 {
 	uint64_t iova = 0x70000000;
@@ -171,6 +172,7 @@ TEST_F(data, filter)
 /* QEMU never acknowledges VIRTIO_NET_F_MAC to the device. */
 TEST_F(data, filter_without_feature_mac)
 {
+	NEED_CVQ();
 	ASSERT_EQ(0, set_status(self->n.fd, 0));
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MAC)));
 	EXPECT_EQ(1, net_loops(&self->n, test_mac));
@@ -215,6 +217,7 @@ TEST_F(data, nowhere_to_receive)
 {
 	int i;
 
+	NEED_CVQ();
 	for (i = 0; i < 300; i++)
 		net_queue_tx(&self->n, 8, frame_make(data(&self->n, BUF(8)), test_mac, 50, 1));
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, test_mac));
@@ -262,7 +265,7 @@ TEST_F(data, ring_sizes)
 	}
 }
 
-/* A device goes on where it is told to: the indices wrap at 2^16, not at the ring's size. */
+/* A device starts at the index that it is given. Indices wrap at 2^16, not at the ring's size. */
 TEST_F(data, ring_base)
 {
 	static const unsigned int bases[] = { 1, 255, 256, 0x7fff, 0xfff0, 0xffff };
@@ -282,12 +285,13 @@ TEST_F(data, ring_base)
 	}
 }
 
-/* A driver's migration: stop, read the state, start again elsewhere with the same memory. */
+/* As in a migration: suspend, read the state, start again with it and the same memory. */
 TEST_F(data, suspend_and_restore)
 {
 	struct net *n = &self->n;
 	int base[2], i, round;
 
+	NEED_SUSPEND();
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 10; i++)
 			ASSERT_EQ(1, loops_whole(n, 100));
@@ -332,6 +336,7 @@ TEST_F(data, suspend_when_busy)
 	struct net *n = &self->n;
 	int i, round, used;
 
+	NEED_SUSPEND();
 	for (round = 0; round < 10; round++) {
 		net_post_rx(n, 40, 120, 0x800);
 		for (i = 0; i < 250; i++)
@@ -346,7 +351,7 @@ TEST_F(data, suspend_when_busy)
 	}
 }
 
-/* Queues the device with all that fits, kicks once: how often it calls, up to the last buffer. */
+/* Queues this many frames and kicks once. Returns the number of calls until all are used. */
 static long calls_for(struct net *n, int frames)
 {
 	uint64_t calls = 0, some;
@@ -396,6 +401,7 @@ TEST_F(data, enable_after_driver_ok)
 {
 	struct net *n = &self->n;
 
+	NEED_ENABLE_AFTER_OK();
 	ASSERT_EQ(0, set_status(n->fd, 0));
 	ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
 	ring_free(&n->q[RXQ]);
@@ -408,16 +414,79 @@ TEST_F(data, enable_after_driver_ok)
 	EXPECT_EQ(1, loops_whole(n, 100));
 }
 
+/* A driver that only sends: its frames are dropped. */
+TEST_F(data, no_receive_queue)
+{
+	struct net *n = &self->n;
+	int i;
+
+	ASSERT_EQ(0, set_status(n->fd, 0));
+	ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
+	ring_free(&n->q[RXQ]);
+	ring_free(&n->q[TXQ]);
+	ASSERT_EQ(0, ring_init(&n->q[TXQ], n->fd, TXQ, 256, &n->data, TXQ * RING_SIZE));
+	ASSERT_EQ(0, ring_enable(&n->q[TXQ], true));
+	ASSERT_EQ(0, set_status(n->fd, 15));
+	for (i = 0; i < 300; i++)
+		ASSERT_EQ(0, net_send(n, 8, frame_make(data(n, BUF(8)), test_mac, 50, i)));
+
+	/* Frames are received from the moment that the queue is enabled. */
+	ASSERT_EQ(0, ring_init(&n->q[RXQ], n->fd, RXQ, 256, &n->data, RXQ * RING_SIZE));
+	ASSERT_EQ(0, ring_enable(&n->q[RXQ], true));
+	EXPECT_EQ(1, loops_whole(n, 100));
+	EXPECT_EQ(15, get_status(n->fd));
+}
+
+/* Sends a frame of @size bytes, from any to any alignment: 1 if it comes back as it was. */
+static int loops_large(struct net *n, size_t size, size_t align)
+{
+	struct seg tx = { n->data.iova + BUF(8) + align, size, false };
+	struct seg rx = { n->data.iova + BUF(40) + 7 * align, size, true };
+	uint8_t *from = data(n, BUF(8) + align), *to = data(n, BUF(40) + 7 * align);
+	int rc;
+
+	frame_make(from, test_mac, size - NET_HDR - ETH_HLEN, size);
+	memset(to, 0xee, size + 1);
+	ring_add(&n->q[RXQ], &rx, 1);
+	ring_add(&n->q[TXQ], &tx, 1);
+	ring_kick(&n->q[TXQ]);
+	rc = ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
+	if (!rc)
+		rc = net_recv(n, NULL);
+	if (rc < 0)
+		return rc;
+
+	return rc == (int)size && !memcmp(to + NET_HDR, from + NET_HDR, size - NET_HDR) &&
+	       to[size] == 0xee;
+}
+
+/* Buffers that the device copies in pieces. */
+TEST_F(data, large_frames)
+{
+	static const size_t sizes[] = { 4095, 4096, 4097, 8191, 8192, 8193, 40000, 65535, 65536 };
+	size_t i, align;
+
+	ASSERT_EQ(0, set_status(self->n.fd, 0));
+	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		for (align = 0; align < 4000; align = align * 3 + 1) {
+			ASSERT_EQ(1, loops_large(&self->n, sizes[i], align))
+				TH_LOG("%zu bytes at %zu", sizes[i], align);
+		}
+	}
+}
+
 TEST_F(data, disabled)
 {
 	struct net *n = &self->n;
 
+	NEED_CVQ();
 	ASSERT_EQ(0, ring_enable(&n->q[TXQ], false));
 	EXPECT_EQ(0, net_loops_at_all(n));
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
 }
 
-/* The eventfd of a queue may change, or go, while it is being called. */
+/* The eventfd of a queue changes, or is taken away, while the device signals it. */
 TEST_F(data, changing_eventfds)
 {
 	struct net *n = &self->n;
@@ -440,7 +509,7 @@ TEST_F(data, changing_eventfds)
 	EXPECT_EQ(1, loops_whole(n, 100));
 }
 
-/* A driver that never stops giving the device work. */
+/* A thread that keeps both data queues filled. */
 struct feeder {
 	struct net *n;
 	pthread_t thread;
@@ -463,25 +532,31 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-static int feeder_start(struct feeder *f, struct net *n)
+/* @rx: where the frames are received. */
+static int feeder_start_at(struct feeder *f, struct net *n, uint64_t rx, size_t payload)
 {
 	int i;
 
 	memset(f, 0, sizeof(*f));
 	f->n = n;
-	frame_make(data(n, BUF(8)), everyone, 1400, 1);
+	frame_make(data(n, BUF(8)), everyone, payload, 1);
 	for (i = 0; i < 256; i++) {
 		n->q[RXQ].desc[i] = (struct vring_desc) {
-			n->data.iova + BUF(40), 0x800, VRING_DESC_F_WRITE, 0
+			rx, NET_HDR + ETH_HLEN + payload, VRING_DESC_F_WRITE, 0
 		};
 		n->q[TXQ].desc[i] = (struct vring_desc) {
-			n->data.iova + BUF(8), NET_HDR + ETH_HLEN + 1400, 0, 0
+			n->data.iova + BUF(8), NET_HDR + ETH_HLEN + payload, 0, 0
 		};
 		n->q[RXQ].avail->ring[i] = i;
 		n->q[TXQ].avail->ring[i] = i;
 	}
 
 	return pthread_create(&f->thread, NULL, feed, f);
+}
+
+static int feeder_start(struct feeder *f, struct net *n)
+{
+	return feeder_start_at(f, n, n->data.iova + BUF(40), 1400);
 }
 
 static void feeder_stop(struct feeder *f)
@@ -496,6 +571,8 @@ TEST_F(data, busy_queue_starves_nobody)
 	uint16_t before;
 	int i;
 
+	NEED_CVQ();
+	NEED_SUSPEND();
 	ASSERT_EQ(0, feeder_start(&f, &self->n));
 	for (i = 0; i < 50; i++)
 		ASSERT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, i & 1 ? test_mac : other_mac));
@@ -515,6 +592,8 @@ TEST_F(data, mappings_change_when_busy)
 	struct feeder f;
 	struct area a;
 
+	NEED_CVQ();
+	NEED_AS(2);
 	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 64 * 4096));
 	ASSERT_EQ(0, feeder_start(&f, &self->n));
 	for (i = 0; i < rounds; i++) {
@@ -525,6 +604,42 @@ TEST_F(data, mappings_change_when_busy)
 	}
 	feeder_stop(&f);
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, test_mac));
+	area_free(&a);
+}
+
+/*
+ * A mapping goes while a large buffer is copied through it. When it is gone nothing is written any
+ * more, the queue has failed, and the others work.
+ */
+TEST_F(data, unmapped_when_busy)
+{
+	size_t size = NET_HDR + ETH_HLEN + 65000, k;
+	struct net *n = &self->n;
+	struct feeder f;
+	struct area a;
+	int i;
+
+	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 0x10000));
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, set_status(n->fd, 0));
+		ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+		ASSERT_EQ(0, map(n->fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
+		ASSERT_EQ(0, feeder_start_at(&f, n, a.iova, 65000));
+		while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
+			usleep(100);
+		usleep(i * 10);
+		ASSERT_EQ(0, unmap(n->fd, 0, a.iova, a.size));
+		memset(a.va, 0xee, a.size);
+		usleep(2000);
+		for (k = 0; k < size && ((uint8_t *)a.va)[k] == 0xee; k++)
+			;
+		EXPECT_EQ(size, k);
+		feeder_stop(&f);
+		EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+		EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+	}
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_EQ(1, loops_whole(n, 100));
 	area_free(&a);
 }
 
@@ -543,7 +658,7 @@ TEST_F(data, resets_when_busy)
 	EXPECT_EQ(1, loops_whole(&self->n, 100));
 }
 
-/* Rings that no driver would write. The queue stops; nothing else does. */
+/* Malformed rings: the queue stops, the other queues go on. */
 FIXTURE(hostile) {
 	struct net n;
 };
@@ -565,13 +680,13 @@ FIXTURE_VARIANT_ADD(hostile, cvq) {
 };
 
 FIXTURE_SETUP(hostile) {
-	self->n.fd = test_dev(false, 0);
+	self->n.fd = GET_DEV(.loop = true, .features = MAC_FEATURES);
 	ASSERT_LE(0, self->n.fd);
-	self->n.asid[CVQ] = sim_is_static() ? ASID0 : ASID1;
+	self->n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
 }
 
-/* Whatever was done, the device is well after a reset. */
+/* After a reset the device works. */
 FIXTURE_TEARDOWN(hostile) {
 	EXPECT_EQ(0, net_restart(&self->n));
 	EXPECT_EQ(1, loops_whole(&self->n, 100));
@@ -580,7 +695,7 @@ FIXTURE_TEARDOWN(hostile) {
 	sim_del(TEST_DEV);
 }
 
-/* Lets the device see what the test did to its ring, and looks after the other queues. */
+/* Makes the device look at the test's ring. Returns 1 if the other queues work. */
 static int others_work(struct net *n, int queue)
 {
 	int kicks;
@@ -600,7 +715,7 @@ static int others_work(struct net *n, int queue)
 	       ctrl_set_mac(n, test_mac) == VIRTIO_NET_OK;
 }
 
-/* Has the device taken what is in the queue? What it can't take stops the queue. */
+/* Returns true if the device has used a buffer; if it is expected to, waits for it. */
 static bool taken(struct net *n, int queue, bool wanted)
 {
 	return !ring_wait(&n->q[queue], wanted ? WAIT_MS : 0, NULL, NULL);
@@ -718,6 +833,7 @@ TEST_F(hostile, addresses)
 	};
 	uint64_t own = variant->queue == CVQ ? CTRL_IOVA : DATA_IOVA;
 	struct ring *r = &self->n.q[variant->queue];
+	bool mapped;
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
@@ -727,8 +843,10 @@ TEST_F(hostile, addresses)
 			TH_LOG("address %#llx, %#x bytes", (unsigned long long)bad[i].addr,
 			       bad[i].len);
 		/* Only as much of a buffer is looked at as is needed. */
-		EXPECT_EQ(bad[i].addr == own, taken(&self->n, variant->queue,
-						    bad[i].addr == own))
+		mapped = bad[i].addr == own ||
+			 (!vdev.cvq_apart &&
+			  (bad[i].addr == DATA_IOVA || bad[i].addr == CTRL_IOVA));
+		EXPECT_EQ(mapped, taken(&self->n, variant->queue, mapped))
 			TH_LOG("address %#llx, %#x bytes", (unsigned long long)bad[i].addr,
 			       bad[i].len);
 		ASSERT_EQ(0, net_restart(&self->n));
@@ -773,7 +891,126 @@ TEST_F(hostile, flags)
 	}
 }
 
-/* The parts of the ring itself: not there, not writable, across the end of what is mapped. */
+/* Does the configuration interrupt come? */
+static bool config_call(int fd, int ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t count;
+
+	return poll(&pfd, 1, ms) == 1 && read(fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/* A queue that fails tells the driver: see DEVICE_NEEDS_RESET in the virtio specification. */
+TEST_F(hostile, needs_reset)
+{
+	static const char * const errors[] = { "head", "descriptor", "address", "used ring" };
+	int call = eventfd(0, EFD_NONBLOCK), q = variant->queue, off = -1;
+	struct net *n = &self->n;
+	struct vhost_vring_addr addr = { .index = q };
+	struct ring *r = &n->q[q];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(errors); i++) {
+		ASSERT_EQ(0, io(n->fd, VHOST_VDPA_SET_CONFIG_CALL, &call));
+		EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+		EXPECT_EQ(1, loops_whole(n, 100));
+		EXPECT_EQ(15, get_status(n->fd));
+		EXPECT_FALSE(config_call(call, 0));
+
+		hostile_desc(r, 5, buf_of(n, q), 0x800, dir_of(q), 0);
+		if (i == 1)
+			r->desc[5] = (struct vring_desc) { 0, 64, VRING_DESC_F_NEXT, 300 };
+		if (i == 2)
+			r->desc[5].addr = 0x1000;
+		if (i == 3) {
+			addr.desc_user_addr = r->iova;
+			addr.avail_user_addr = r->iova + RING_AVAIL;
+			addr.used_user_addr = 0x1000;
+			ASSERT_EQ(0, ring_enable(r, false));
+			ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_ADDR, &addr));
+			ASSERT_EQ(0, ring_enable(r, true));
+		}
+		ring_post(r, i ? 5 : 256);
+		/* It takes a frame to make the device look at the receive queue. */
+		if (q == RXQ)
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1));
+		ring_kick(r);
+		EXPECT_TRUE(config_call(call, WAIT_MS))
+			TH_LOG("%s", errors[i]);
+		EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+
+		/* Once; and only a reset helps. */
+		ring_kick(r);
+		ASSERT_EQ(0, ring_enable(r, false));
+		ASSERT_EQ(0, ring_enable(r, true));
+		EXPECT_EQ(1, others_work(n, q));
+		EXPECT_FALSE(config_call(call, SOON_MS));
+		EXPECT_EQ(0, set_status(n->fd, 15 | VIRTIO_CONFIG_S_NEEDS_RESET));
+		EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+		ASSERT_EQ(0, set_status(n->fd, 0));
+		EXPECT_EQ(0, get_status(n->fd));
+		ASSERT_EQ(0, net_start(n, CTRL_FEATURES));
+	}
+
+	/* Without an interrupt, the status tells. */
+	ASSERT_EQ(0, io(n->fd, VHOST_VDPA_SET_CONFIG_CALL, &call));
+	ASSERT_EQ(0, io(n->fd, VHOST_VDPA_SET_CONFIG_CALL, &off));
+	ring_post(r, 256);
+	EXPECT_EQ(1, others_work(n, q));
+	EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+	EXPECT_FALSE(config_call(call, 0));
+	close(call);
+}
+
+/* Flags and index lie in one page, the entries and the event in the next. */
+TEST_F(hostile, used_ring_read_only)
+{
+	static const int perm[][2] = {
+		{ VHOST_ACCESS_RO, VHOST_ACCESS_RO }, { VHOST_ACCESS_RO, VHOST_ACCESS_RW },
+		{ VHOST_ACCESS_RW, VHOST_ACCESS_RO }, { VHOST_ACCESS_RW, VHOST_ACCESS_RW },
+	};
+	const uint64_t iova = 0x60000000;
+	struct net *n = &self->n;
+	int q = variant->queue, page, k;
+	struct seg s = { buf_of(n, q), 0x800, q == RXQ };
+	struct ring *r = &n->q[q];
+	struct area a;
+	size_t i;
+
+	ASSERT_EQ(0, area_alloc(&a, iova, 2 * 4096));
+	for (i = 0; i < ARRAY_LEN(perm); i++) {
+		struct vhost_vring_addr addr = { .index = q, .used_user_addr = iova + 4096 - 4 };
+		bool fine = i == ARRAY_LEN(perm) - 1;
+		uint8_t *p = a.va;
+
+		ASSERT_EQ(0, net_restart(n));
+		for (page = 0; page < 2; page++)
+			ASSERT_EQ(0, map(n->fd, n->asid[q], iova + page * 4096, 4096,
+					 p + page * 4096, perm[i][page]));
+		memset(p, 0x5a, a.size);
+		addr.desc_user_addr = r->iova;
+		addr.avail_user_addr = r->iova + RING_AVAIL;
+		ASSERT_EQ(0, ring_enable(r, false));
+		ASSERT_EQ(0, io(n->fd, VHOST_SET_VRING_ADDR, &addr));
+		ASSERT_EQ(0, ring_enable(r, true));
+		ring_add(r, &s, 1);
+		EXPECT_EQ(1, others_work(n, q));
+
+		for (page = 0; page < 2; page++) {
+			for (k = 0; k < 4096 && p[page * 4096 + k] == 0x5a; k++)
+				;
+			if (fine || perm[i][page] == VHOST_ACCESS_RO) {
+				EXPECT_EQ(!fine, k == 4096)
+					TH_LOG("case %zu, page %d, byte %d", i, page, k);
+			}
+		}
+		EXPECT_EQ(fine ? 15 : 15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+		ASSERT_EQ(0, unmap(n->fd, n->asid[q], iova, a.size));
+	}
+	area_free(&a);
+}
+
+/* Parts of the ring that aren't mapped, or not up to their end. */
 TEST_F(hostile, ring_addresses)
 {
 	static const uint64_t bad[] = {
@@ -801,7 +1038,9 @@ TEST_F(hostile, ring_addresses)
 			ring_add(r, &s, 1);
 			EXPECT_EQ(1, others_work(n, variant->queue));
 			/* The last descriptor of the area is a descriptor, without bytes. */
-			EXPECT_EQ(part == 0 && variant->queue == TXQ &&
+			EXPECT_EQ(part == 0 &&
+				  (variant->queue == TXQ ||
+				   (variant->queue == CVQ && !vdev.cvq_apart)) &&
 				  bad[i] == DATA_IOVA + AREA_SIZE - 0x10, r->used->idx)
 				TH_LOG("part %d at %#llx", part, (unsigned long long)bad[i]);
 		}
@@ -828,7 +1067,7 @@ TEST_F(hostile, ring_alignment)
 	EXPECT_EQ(-EINVAL, io(self->n.fd, VHOST_SET_VRING_ADDR, &addr));
 }
 
-/* What the device has read may change before it reads it again. */
+/* Changes rings while the device reads them. */
 static void *scribble(void *arg)
 {
 	struct feeder *f = arg;
@@ -852,12 +1091,13 @@ static void *scribble(void *arg)
 
 TEST(scribbled_rings)
 {
-	struct net n = { .asid = { 0, 0, 1 } };
+	struct net n = { 0 };
 	struct feeder f = { .n = &n };
 	int i;
 
-	n.fd = test_dev(false, 0);
+	n.fd = GET_DEV(.loop = true, .features = MAC_FEATURES);
 	ASSERT_LE(0, n.fd);
+	n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	ASSERT_EQ(0, net_start(&n, CTRL_FEATURES));
 	for (i = 0; i < 40; i++) {
 		f.stop = false;
@@ -867,6 +1107,61 @@ TEST(scribbled_rings)
 		ASSERT_EQ(0, net_restart(&n));
 	}
 	EXPECT_EQ(1, loops_whole(&n, 100));
+	net_stop(&n);
+	EXPECT_EQ(0, sim_del(TEST_DEV));
+}
+
+/* Sends a frame of @entries bytes from a table of as many descriptors. */
+static int loops_from_table(struct net *n, int entries)
+{
+	size_t size = frame_make(data(n, BUF(8)), test_mac, entries - NET_HDR - ETH_HLEN, entries);
+	struct vring_desc *table = (void *)data(n, BUF(60));
+	struct ring *tx = &n->q[TXQ];
+	int i, rc;
+
+	for (i = 0; i < entries; i++)
+		table[i] = (struct vring_desc) {
+			n->data.iova + BUF(8) + i, 1, i + 1 < entries ? VRING_DESC_F_NEXT : 0, i + 1
+		};
+	memset(data(n, BUF(40)), 0, RX_ROOM);
+	net_post_rx(n, 40, 1, RX_ROOM);
+	hostile_desc(tx, 0, n->data.iova + BUF(60), entries * sizeof(*table),
+		     VRING_DESC_F_INDIRECT, 0);
+	ring_post(tx, 0);
+	ring_kick(tx);
+	rc = net_recv(n, NULL);
+
+	return rc < 0 ? rc : rc == (int)size && !memcmp(data(n, BUF(40)) + NET_HDR,
+							data(n, BUF(8)) + NET_HDR, size - NET_HDR);
+}
+
+/* Linux's driver makes tables longer than the ring. */
+TEST(indirect_tables)
+{
+	uint64_t features = NET_FEATURES | VF(VIRTIO_RING_F_INDIRECT_DESC);
+	struct attr attrs[] = {
+		{ ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 },
+		{ ATTR_DEV_NAME, TEST_DEV, sizeof(TEST_DEV) },
+		{ ATTR_NET_MACADDR, test_mac, ETH_ALEN },
+		{ ATTR_DEV_FEATURES, &features, sizeof(features) },
+	};
+	static const int entries[] = { 27, 255, 256, 257, 600, 1024 };
+	struct net n = { 0 };
+	size_t i;
+
+	test_dev_end(GET_DEV(.own = true, .sim = true, .loop = true));
+	ASSERT_EQ(0, vdpa_request(CMD_DEV_NEW, 0, attrs, ARRAY_LEN(attrs), NULL, 0));
+	n.fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, n.fd);
+	ASSERT_EQ(0, net_start(&n, features));
+	ASSERT_EQ(features, n.features);
+	for (i = 0; i < ARRAY_LEN(entries); i++) {
+		EXPECT_EQ(1, loops_from_table(&n, entries[i]))
+			TH_LOG("%d entries", entries[i]);
+	}
+	EXPECT_EQ(15, get_status(n.fd));
+	EXPECT_EQ(-ETIMEDOUT, loops_from_table(&n, 1025));
+	EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n.fd));
 	net_stop(&n);
 	EXPECT_EQ(0, sim_del(TEST_DEV));
 }
@@ -893,7 +1188,7 @@ FIXTURE_VARIANT_ADD(mtu, jumbo) {
 };
 
 FIXTURE_SETUP(mtu) {
-	self->n.fd = test_dev(false, 0);
+	self->n.fd = GET_DEV(.own = true, .loop = true, .features = VF(VIRTIO_NET_F_MTU));
 	ASSERT_LE(0, self->n.fd);
 	close(self->n.fd);
 	ASSERT_EQ(0, sim_del(TEST_DEV));

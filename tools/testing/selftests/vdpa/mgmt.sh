@@ -70,6 +70,9 @@ test_tool() {
 	refuse "$(t "a name with a slash")" 'Invalid|name' "$v" dev add name a/b mgmtdev vdpasim_net
 	refuse "$(t "a name that is a dot")" 'Invalid|name' "$v" dev add name .. mgmtdev vdpasim_net
 	refuse "$(t "an empty name")" 'Invalid|name' "$v" dev add name "" mgmtdev vdpasim_net
+	for name in uevent bind unbind module; do
+		refuse "$(t "a name that sysfs has: $name")" 'name' "$v" dev add name $name mgmtdev vdpasim_net
+	done
 	refuse "$(t "a very long name")" 'Invalid|name|range|long' \
 		"$v" dev add name "$(printf 'x%.0s' {1..200})" mgmtdev vdpasim_net
 	refuse "$(t "a multicast MAC")" 'Invalid|address|MAC' "$v" dev add name t2 mgmtdev vdpasim_net mac 01:00:5e:00:00:01
@@ -108,6 +111,56 @@ test_tool() {
 for tool in "${tools[@]}"; do
 	test_tool "$tool"
 done
+
+# driver_override: of two bus drivers, the device is bound to the one that is named.
+test_override() {
+	local sys=/sys/bus/vdpa device=/sys/bus/vdpa/devices/t0 driver other
+	driver_of() { basename "$(readlink "$device/driver")"; }
+
+	modprobe -q virtio_vdpa || { skip "driver_override" "no module virtio_vdpa"; return; }
+	check "driver_override: a device" vdpa dev add name t0 mgmtdev vdpasim_net
+	equal "driver_override: none at first" "(null)" "$(cat $device/driver_override)"
+	for driver in virtio_vdpa vhost_vdpa virtio_vdpa; do
+		other=vhost_vdpa
+		[ $driver = virtio_vdpa ] || other=virtio_vdpa
+		echo $driver > $device/driver_override
+		equal "driver_override: $driver is read back" $driver "$(cat $device/driver_override)"
+		echo t0 > "$device/driver/unbind"
+		refuse "driver_override: the other one can't be bound" . sh -c "echo t0 > $sys/drivers/$other/bind"
+		check "driver_override: probe" sh -c "echo t0 > $sys/drivers_probe"
+		equal "driver_override: $driver is bound" $driver "$(driver_of)"
+	done
+
+	# Drivers that are loaded later
+	echo t0 > $device/driver/unbind
+	printf vhost_vdpa > $device/driver_override
+	modprobe -r virtio_vdpa && modprobe virtio_vdpa
+	equal "driver_override: a driver that isn't named leaves the device alone" "" "$(readlink $device/driver)"
+	modprobe -r vhost_vdpa && modprobe vhost_vdpa
+	equal "driver_override: the named one takes it" vhost_vdpa "$(driver_of)"
+
+	echo none > $device/driver_override
+	echo t0 > $device/driver/unbind
+	echo t0 > $sys/drivers_probe 2> /dev/null
+	equal "driver_override: no driver has the name" "" "$(readlink $device/driver)"
+	echo > $device/driver_override
+	equal "driver_override: removed" "(null)" "$(cat $device/driver_override)"
+	check "driver_override: any driver" sh -c "echo t0 > $sys/drivers_probe"
+	contains "driver_override: one is bound" 'vdpa$' "$(readlink $device/driver)"
+	refuse "driver_override: longer than a page" 'Invalid' \
+		perl -e 'open(F, ">", shift); syswrite(F, "x" x 4095) or die "$!\n"' $device/driver_override
+	equal "driver_override: that changed nothing" "(null)" "$(cat $device/driver_override)"
+	echo vhost_vdpa > $device/driver_override
+	check "driver_override: the device goes" vdpa dev del t0
+	modprobe -rq virtio_vdpa
+}
+test_override
+
+# Nobody has to load the management interface.
+modprobe -r vdpa_sim_net
+modprobe -r vdpa_mgmt
+contains "vdpa_mgmt is loaded when vdpa asks for it" '^0 vdpa_mgmt' "$(vdpa dev show; echo "$? $(lsmod | grep -o ^vdpa_mgmt)")"
+sim_load
 
 # Modules with devices go, and take them along.
 check "a device" vdpa dev add name t0 mgmtdev vdpasim_net

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The management interface below the vdpa tool: requests that the tool can't be made to send.
+ * The management interface: requests that the vdpa tool can't send.
  */
 #define _GNU_SOURCE
 #include <grp.h>
@@ -11,7 +11,7 @@
 #include "harness.h"
 
 #define STR(type, text)	{ type, text, sizeof(text) }
-#define MGMTDEV		STR(ATTR_MGMTDEV_DEV_NAME, TEST_MGMTDEV)
+#define MGMTDEV		{ ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 }
 #define NAME		STR(ATTR_DEV_NAME, TEST_DEV)
 
 FIXTURE(nl) {
@@ -20,8 +20,10 @@ FIXTURE(nl) {
 };
 
 FIXTURE_SETUP(nl) {
+	if (given_dev())
+		SKIP(_exit(255), "needs to add devices");
 	ASSERT_EQ(0, sim_load(false, 0));
-	/* Without it, to add a device would be nothing at all, and succeed. */
+	/* Without the management interface sim_add() does nothing and returns 0. */
 	ASSERT_FALSE(sim_is_static());
 	sim_del(TEST_DEV);
 	self->others = vdpa_dump(CMD_DEV_GET);
@@ -51,7 +53,7 @@ TEST_F(nl, unknown_command)
 		EXPECT_EQ(-EOPNOTSUPP, vdpa_request(cmds[i], 0, NULL, 0, NULL, 0));
 }
 
-/* What has to be there and isn't: an error that names it. */
+/* A request without a required attribute: the error message names it. */
 TEST_F(nl, missing)
 {
 	struct attr mgmtdev = MGMTDEV, name = NAME;
@@ -147,6 +149,7 @@ TEST_F(nl, odd_names)
 	};
 	size_t i;
 
+	ONLY_FOR(sim_is_used(), "only the simulator has as many devices as are added");
 	for (i = 0; i < ARRAY_LEN(odd); i++) {
 		EXPECT_EQ(0, sim_add(odd[i], NULL, 0))
 			TH_LOG("name '%s'", odd[i]);
@@ -154,10 +157,10 @@ TEST_F(nl, odd_names)
 	}
 }
 
-/* Names that sysfs has for files of its own, where the device or a link to it would lie. */
+/* Names of files that sysfs has in the directories where a device or a link to it appears. */
 TEST_F(nl, names_of_sysfs)
 {
-	static const char * const taken[] = { "uevent", "bind", "unbind", "module" };
+	static const char * const taken[] = { "bind", "module", "unbind", "uevent" };
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(taken); i++) {
@@ -167,7 +170,7 @@ TEST_F(nl, names_of_sysfs)
 	}
 }
 
-/* Attributes of one command in another. */
+/* Attributes that belong to other commands. */
 TEST_F(nl, misplaced)
 {
 	const uint32_t id = 1;
@@ -200,6 +203,7 @@ TEST_F(nl, bad_values)
 	size_t i;
 	int rc;
 
+	ONLY_FOR(sim_is_default(), "checks attributes of the simulator's network device");
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		struct attr add[] = { MGMTDEV, NAME, bad[i] };
 
@@ -216,18 +220,19 @@ TEST_F(nl, max_vqp)
 	const uint16_t one = 1;
 	struct attr add[] = { MGMTDEV, NAME, { ATTR_NET_MAX_VQP, &one, sizeof(one) } };
 
+	ONLY_FOR(sim_is_default(), "checks attributes of the simulator's network device");
 	EXPECT_EQ(0, vdpa_request(CMD_DEV_NEW, 0, add, 3, self->why, sizeof(self->why)))
 		TH_LOG("%s", self->why);
 }
 
 /*
- * Several lengths of every attribute that the family has, and types that it doesn't have: alone,
- * and after those that a command needs.
+ * Every attribute of the family, and types that it doesn't have, in several lengths: alone, and
+ * after the attributes that a command requires.
  */
 TEST_F(nl, garbage)
 {
 	static uint8_t noise[128];
-	static const struct {
+	const struct {
 		int cmd, n;
 		struct attr attr[2];
 	} cmds[] = {
@@ -300,12 +305,13 @@ TEST_F(nl, needs_cap_net_admin)
 	EXPECT_TRUE(dev_exists());
 }
 
-/* More than goes into one message of a dump. */
+/* More devices than fit into one message of a dump. */
 TEST_F(nl, many_devices)
 {
 	char name[16];
 	int i;
 
+	ONLY_FOR(sim_is_used(), "only the simulator has as many devices as are added");
 	for (i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "ksft-many%d", i);
 		ASSERT_EQ(0, sim_add(name, NULL, 0));
@@ -337,6 +343,7 @@ TEST_F(nl, at_the_same_time)
 	pthread_t t[4];
 	int i;
 
+	ONLY_FOR(sim_is_used(), "only the simulator has as many devices as are added");
 	/* Two of them want the same name. */
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, pthread_create(&t[i], NULL, churn, i < 2 ? "ksft-a" : i < 3 ?

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory runs out: each operation is repeated with its first allocation failing, then the second,
- * and so on until it makes no more. It fails cleanly or works, and works again afterwards. Needs a
- * kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ * Allocation failures: each operation is repeated with its first allocation failing, then the
+ * second, and so on until none is left. It fails cleanly or works, and works again afterwards. Needs
+ * a kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -43,7 +43,7 @@ static void fail_nth(int n)
 		return;
 }
 
-/* True if the failure that was asked for has come. */
+/* True if the failure that was requested has been injected. */
 static bool has_failed(void)
 {
 	char text[16] = "0";
@@ -73,15 +73,15 @@ FIXTURE_VARIANT_ADD(oom, whole_table) {
 	.batch_mapping = true,
 };
 
-static int oom_begin(struct _test_data_oom *self, bool batch_mapping)
+static int oom_begin(struct _test_data_oom *self, int fd)
 {
 	int i, rc;
 
+	self->n.fd = fd;
+	if (fd < 0)
+		return fd;
 	ready_to_fail();
-	self->n.fd = test_dev(batch_mapping, 0);
-	if (self->n.fd < 0)
-		return self->n.fd;
-	self->n.asid[CVQ] = ASID1;
+	self->n.asid[CVQ] = vdev.cvq_apart ? ASID1 : ASID0;
 	self->pinned = pinned_pages();
 	rc = area_alloc(&self->a, 0x70000000, PAGES * 4096);
 	if (rc)
@@ -97,7 +97,8 @@ static int oom_begin(struct _test_data_oom *self, bool batch_mapping)
 FIXTURE_SETUP(oom) {
 	if (access(FAIL_NTH, W_OK))
 		SKIP(_exit(255), "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
-	ASSERT_EQ(0, oom_begin(self, variant->batch_mapping));
+	ASSERT_EQ(0, oom_begin(self, GET_DEV(.batch_mapping = variant->batch_mapping, .loop = true,
+					     .features = MAC_FEATURES, .as = 2)));
 }
 
 FIXTURE_TEARDOWN(oom) {
@@ -107,9 +108,9 @@ FIXTURE_TEARDOWN(oom) {
 }
 
 /*
- * Does @op with the n-th allocation failing, for every n; @undo follows, without failures, with
- * the answer. A negative number of @undo's own says what must not be: the sweep ends with it.
- * Returns how many failures there were.
+ * Does @op with the n-th allocation failing, for every n, and each time @undo, without failures,
+ * with the result of @op. A result of @undo other than 0 is an error, and ends the sweep. Returns
+ * the number of failures, or a negative error.
  */
 static int sweep(struct _test_data_oom *self, int (*op)(struct _test_data_oom *self),
 		 int (*undo)(struct _test_data_oom *self, int rc))
@@ -163,7 +164,7 @@ TEST_F_TIMEOUT(oom, map, 600)
 	EXPECT_LT(0, sweep(self, do_map, undo_map));
 }
 
-/* A first message makes the address space; a failed one must not leave half of it. */
+/* The first message for an ASID creates the address space. If that fails, nothing is left. */
 static int do_map_fresh(struct _test_data_oom *self)
 {
 	int fd = vdpa_open(TEST_DEV), rc;
@@ -196,7 +197,7 @@ TEST_F_TIMEOUT(oom, open_and_map, 600)
 	ASSERT_LE(0, self->n.fd);
 }
 
-/* INVALIDATE gives memory back: it can't fail for want of it. */
+/* INVALIDATE releases memory. If it fails nevertheless, it can be repeated. */
 static int do_unmap(struct _test_data_oom *self)
 {
 	return unmap(self->n.fd, ASID1, self->a.iova, 1);
@@ -249,7 +250,7 @@ static bool reaches(struct net *n, const struct area *a)
 	return !ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
 }
 
-/* An END that was refused has ended the batch all the same. */
+/* A BATCH_END that fails ends the batch nevertheless. */
 static int undo_batch(struct _test_data_oom *self, int rc)
 {
 	if (!rc && !reaches(&self->n, &self->a))
@@ -272,7 +273,7 @@ TEST_F_TIMEOUT(oom, batch, 600)
 	self->pinned = before;
 }
 
-/* All but the mappings, which stay. */
+/* Mappings stay over the reset. */
 static int do_start(struct _test_data_oom *self)
 {
 	return net_restart(&self->n);
@@ -296,7 +297,7 @@ TEST_F_TIMEOUT(oom, start, 600)
 	EXPECT_LT(0, sweep(self, do_start, undo_start));
 }
 
-/* The management interface: the same, whatever the device does with its mappings. */
+/* The management interface doesn't depend on how the device takes mappings. */
 FIXTURE(oom_mgmt) {
 	struct _test_data_oom o;
 };
@@ -304,7 +305,7 @@ FIXTURE(oom_mgmt) {
 FIXTURE_SETUP(oom_mgmt) {
 	if (access(FAIL_NTH, W_OK))
 		SKIP(_exit(255), "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
-	ASSERT_EQ(0, oom_begin(&self->o, false));
+	ASSERT_EQ(0, oom_begin(&self->o, GET_DEV(.own = true, .net = true)));
 }
 
 FIXTURE_TEARDOWN(oom_mgmt) {

@@ -17,7 +17,7 @@ tap_begin
 declare -A fields=(
 	[map]="dev asid iova size uaddr perm" [unmap]="dev asid iova size"
 	[refuse]="dev type asid iova size errno limit pinned wanted"
-	[set_group_asid]="dev group asid" [reset]="dev asid" [suspend]="dev asid")
+	[set_group_asid]="dev group asid" [reset]="dev" [suspend]="dev")
 for event in map unmap refuse set_group_asid reset suspend; do
 	format=$trace/events/vhost_vdpa/vhost_vdpa_$event/format
 	if [ ! -r "$format" ]; then
@@ -49,8 +49,8 @@ refused_overlap vhost_vdpa_refuse: dev=vdpa0 .*asid=0 .*iova=0x50000 .*errno=17
 refused_asid vhost_vdpa_refuse: dev=vdpa0 .*asid=9 .*iova=0x60000
 refused_limit vhost_vdpa_refuse: dev=vdpa0 .*errno=12 limit=16 pinned=1 wanted=16
 group vhost_vdpa_set_group_asid: dev=vdpa0 .*group=1 .*asid=1
-reset vhost_vdpa_reset: dev=vdpa0
-suspend vhost_vdpa_suspend: dev=vdpa0
+reset vhost_vdpa_reset: dev=vdpa0$
+suspend vhost_vdpa_suspend: dev=vdpa0$
 END
 equal "no event was lost" 0 "$(trace_lost $trace)"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the vDPA tests need of the uAPI, with the numbers written out once more: a test that
- * takes them from the header under test can't see that they are wrong, and the tests have to
- * build against an older header too.
+ * What the vDPA tests need of the uAPI, with numbers of its own: a test that takes them from the
+ * header under test doesn't notice that they are wrong, and the tests have to build against older
+ * headers, too.
  */
 #ifndef SELFTESTS_VDPA_UAPI_H
 #define SELFTESTS_VDPA_UAPI_H

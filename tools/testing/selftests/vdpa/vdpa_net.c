@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shared by the vDPA tests: a driver for the simulated network device. It is written from the
- * virtio specification, and keeps nothing from the caller who wants to break a ring.
+ * Shared by the vDPA tests: a driver for a network device, written from the virtio specification.
+ * Callers have access to the rings, so as to write malformed ones.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -131,6 +131,7 @@ int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
 int net_negotiate(struct net *n, uint64_t features)
 {
 	uint64_t offered = 0, backend = 0;
+	uint32_t id = VIRTIO_ID_NET;
 	int rc;
 
 	rc = io(n->fd, VHOST_SET_OWNER, NULL);
@@ -150,6 +151,10 @@ int net_negotiate(struct net *n, uint64_t features)
 		rc = io(n->fd, VHOST_GET_FEATURES, &offered);
 	if (rc)
 		return rc;
+	/* Bits 0 to 23 mean something else to other kinds of devices. */
+	io(n->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
+	if (id != VIRTIO_ID_NET)
+		features &= ~0xffffffULL;
 	n->features = features & offered;
 	rc = set_features(n->fd, n->features);
 	if (rc)
@@ -159,7 +164,7 @@ int net_negotiate(struct net *n, uint64_t features)
 				 VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
-static int bind_queue(struct net *n, unsigned int idx)
+int net_bind(struct net *n, unsigned int idx)
 {
 	int group;
 
@@ -203,7 +208,7 @@ int net_start(struct net *n, uint64_t features)
 	queues = n->features & VF(VIRTIO_NET_F_CTRL_VQ) ? 3 : 2;
 	rc = make_areas(n, queues);
 	for (i = 0; !rc && i < queues; i++)
-		rc = bind_queue(n, i);
+		rc = net_bind(n, i);
 	for (i = 0; !rc && i < queues; i++) {
 		ring_free(&n->q[i]);
 		rc = ring_init(&n->q[i], n->fd, i, 256, i == CVQ ? &n->ctrl : &n->data,
@@ -303,8 +308,8 @@ int net_loops_at_all(struct net *n)
 }
 
 /*
- * Nothing is waited for in vain: a broadcast frame that follows is the proof that the first one
- * was dropped.
+ * A broadcast frame follows: if that is received first, the other one was dropped, and there is no
+ * timeout to wait for.
  */
 int net_loops(struct net *n, const uint8_t *dst)
 {
@@ -328,7 +333,7 @@ int net_loops(struct net *n, const uint8_t *dst)
 		rc = net_recv(n, &id);
 		return rc < 0 ? rc : 1;
 	}
-	/* The second receive buffer stays with the device: give the frame that takes it. */
+	/* The device still has the second receive buffer: use it up with another frame. */
 	rc = net_send(n, 99, NET_HDR + ETH_HLEN + 64);
 	if (!rc)
 		rc = net_recv(n, &id);
@@ -376,4 +381,15 @@ int config_mac(int fd, uint8_t *mac)
 
 	memcpy(mac, c.buf, ETH_ALEN);
 	return rc;
+}
+
+int write_mac(int fd, const uint8_t *mac, uint32_t off, uint32_t len)
+{
+	struct {
+		uint32_t off, len;
+		uint8_t buf[ETH_ALEN];
+	} c = { off, len, { 0 } };
+
+	memcpy(c.buf, mac + off, len);
+	return io(fd, VHOST_VDPA_SET_CONFIG, &c);
 }

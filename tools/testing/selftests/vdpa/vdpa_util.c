@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shared by the vDPA tests: devices of the simulator, messages, and the machine around them.
+ * Shared by the vDPA tests: management of devices, messages, and the machine.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -22,7 +22,7 @@
 
 #include "vdpa_util.h"
 
-const uint8_t test_mac[ETH_ALEN] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
+uint8_t test_mac[ETH_ALEN] = { 0x52, 0x54, 0x00, 0x12, 0x34, 0x56 };
 const uint8_t other_mac[ETH_ALEN] = { 0x52, 0x54, 0x00, 0xaa, 0xbb, 0xcc };
 
 int run(const char *fmt, ...)
@@ -102,7 +102,7 @@ long pinned_pages(void)
 	static char text[16384];
 	long got, put;
 
-	/* Each CPU keeps a part of the counters to itself until it is asked. */
+	/* Adds the counters of each CPU to those that are shown. */
 	write_file("/proc/sys/vm/stat_refresh", "1");
 	if (read_file("/proc/vmstat", text, sizeof(text)) < 0)
 		return -1;
@@ -112,7 +112,7 @@ long pinned_pages(void)
 	return got < 0 || put < 0 ? -1 : got - put;
 }
 
-/* ---- generic netlink, as little as is needed ---- */
+/* ---- generic netlink ---- */
 
 static void put_attr(struct nlmsghdr *h, int type, const void *data, size_t len)
 {
@@ -155,7 +155,7 @@ static void extack(const struct nlmsghdr *h, char *why, size_t size)
 			 (const char *)a + NLA_HDRLEN);
 }
 
-/* Messages, besides the acknowledgment, that this thread's last request was answered with. */
+/* Messages that answered this thread's last request, not counting acknowledgments. */
 static __thread int answers;
 
 /*
@@ -259,7 +259,58 @@ int vdpa_dump(int cmd)
 	return rc ? rc : answers;
 }
 
-/* ---- the simulator ---- */
+/* ---- devices that are added and deleted, mostly the simulator's ---- */
+
+const char *given_dev(void)
+{
+	return getenv("VDPA_DEVICE");
+}
+
+const char *mgmtdev_name(void)
+{
+	return getenv("VDPA_MGMTDEV") ?: DEFAULT_MGMTDEV;
+}
+
+/* The simulator's management device "vdpasim_CLASS" is in the module vdpa_sim_CLASS. */
+static const char *sim_class(void)
+{
+	const char *name = mgmtdev_name();
+
+	return !given_dev() && !strncmp(name, "vdpasim_", 8) ? name + 8 : NULL;
+}
+
+bool sim_is_used(void)
+{
+	return sim_class();
+}
+
+bool sim_is_default(void)
+{
+	return !given_dev() && !strcmp(mgmtdev_name(), DEFAULT_MGMTDEV);
+}
+
+static bool mgmtdev_is_net(void)
+{
+	struct attr name = { ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 };
+	union {
+		struct nlmsghdr h;
+		char bytes[4096];
+	} reply = { { 0 } };
+	const struct nlattr *a;
+	uint64_t classes;
+
+	if (sim_is_default())
+		return true;
+	if (genl(vdpa_family(), CMD_MGMTDEV_GET, 1, 0, &name, 1, &reply, sizeof(reply), NULL, 0))
+		return false;
+	a = find_attr((char *)NLMSG_DATA(&reply.h) + GENL_HDRLEN,
+		      NLMSG_PAYLOAD(&reply.h, GENL_HDRLEN), ATTR_MGMTDEV_SUPPORTED_CLASSES);
+	if (!a)
+		return false;
+	memcpy(&classes, (char *)a + NLA_HDRLEN, sizeof(classes));
+
+	return classes & 1ULL << VIRTIO_ID_NET;
+}
 
 static bool param_is(const char *name, int want)
 {
@@ -274,7 +325,7 @@ static bool param_is(const char *name, int want)
 	return atoi(text) == want;
 }
 
-/* Without a process if it is there: on a kernel with sanitizers that takes a second. */
+/* Runs modprobe only if needed: on a kernel with sanitizers that takes a second. */
 static void load(const char *module)
 {
 	char path[128];
@@ -284,30 +335,38 @@ static void load(const char *module)
 		run("modprobe %s", module);
 }
 
+int sim_unload_class(void)
+{
+	return run("modprobe -r vdpa_sim_%s", sim_class()) ? -EBUSY : 0;
+}
+
 void sim_unload(void)
 {
-	run("modprobe -r vdpa_sim_net");
+	sim_unload_class();
 	run("modprobe -r vdpa_sim");
 }
 
-bool sim_doorbell;
+bool sim_doorbell, sim_vq_groups;
 
 int sim_load(bool batch_mapping, int num_as)
 {
-	char as[32] = "";
+	char as[32] = "", module[64];
 
 	load("vhost_vdpa");
+	if (!sim_is_used())
+		return batch_mapping || num_as || sim_doorbell || sim_vq_groups ? -EOPNOTSUPP : 0;
 	if (!param_is("batch_mapping", batch_mapping) || !param_is("num_as", num_as) ||
-	    !param_is("doorbell", sim_doorbell))
+	    !param_is("doorbell", sim_doorbell) || !param_is("vq_groups", sim_vq_groups))
 		sim_unload();
 	if (num_as)
 		snprintf(as, sizeof(as), "num_as=%d", num_as);
 	if (access("/sys/module/vdpa_sim", F_OK) &&
-	    run("modprobe vdpa_sim batch_mapping=%d %s %s", batch_mapping, as,
-		sim_doorbell ? "doorbell=1" : ""))
+	    run("modprobe vdpa_sim batch_mapping=%d %s %s %s", batch_mapping, as,
+		sim_doorbell ? "doorbell=1" : "", sim_vq_groups ? "vq_groups=1" : ""))
 		return -ENODEV;
 	/* Plain 5.10 has one module for both. */
-	load("vdpa_sim_net");
+	snprintf(module, sizeof(module), "vdpa_sim_%s", sim_class());
+	load(module);
 
 	return 0;
 }
@@ -320,14 +379,16 @@ bool sim_is_static(void)
 int sim_add(const char *name, const uint8_t *mac, uint16_t mtu)
 {
 	struct attr attrs[4] = {
-		{ ATTR_MGMTDEV_DEV_NAME, TEST_MGMTDEV, sizeof(TEST_MGMTDEV) },
+		{ ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 },
 		{ ATTR_DEV_NAME, name, strlen(name) + 1 },
 	};
 	int n = 2;
 
+	if (given_dev())
+		return -EOPNOTSUPP;
 	if (sim_is_static())
 		return 0;
-	if (mac)
+	if (mac && mgmtdev_is_net())
 		attrs[n++] = (struct attr) { ATTR_NET_MACADDR, mac, ETH_ALEN };
 	if (mtu)
 		attrs[n++] = (struct attr) { ATTR_NET_MTU, &mtu, sizeof(mtu) };
@@ -339,7 +400,7 @@ int sim_del(const char *name)
 {
 	struct attr attr = { ATTR_DEV_NAME, name, strlen(name) + 1 };
 
-	if (sim_is_static())
+	if (given_dev() || sim_is_static())
 		return 0;
 	return vdpa_request(CMD_DEV_DEL, 0, &attr, 1, NULL, 0);
 }
@@ -379,6 +440,12 @@ int vdpa_open(const char *name)
 	struct dirent *e;
 	DIR *d;
 
+	if (given_dev()) {
+		int fd = open(given_dev(), O_RDWR | O_CLOEXEC);
+
+		return fd < 0 ? -errno : fd;
+	}
+
 	snprintf(dir, sizeof(dir), "/sys/bus/vdpa/devices/%s",
 		 sim_is_static() ? "vdpa0" : name);
 	d = opendir(dir);
@@ -400,7 +467,7 @@ int test_dev(bool batch_mapping, int num_as)
 	if (!access("/sys/bus/vdpa/devices/" TEST_DEV, F_OK))
 		sim_del(TEST_DEV);
 	rc = sim_load(batch_mapping, num_as);
-	if (!rc)
+	if (!rc && !given_dev())
 		rc = sim_add(TEST_DEV, test_mac, 0);
 	if (!rc)
 		rc = memlock(1UL << 30);
@@ -476,7 +543,7 @@ int vring_state(int fd, unsigned long cmd, unsigned int index, unsigned int num)
 	struct vhost_vring_state s = { .index = index, .num = num };
 	int rc = io(fd, cmd, &s);
 
-	/* The getters: the answer is small enough not to look like an error. */
+	/* For those that ask: the answer is small, so it is not taken for an error. */
 	if (!rc && (cmd == VHOST_GET_VRING_BASE || cmd == GET_VRING_GROUP))
 		return s.num;
 	return rc;

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Shared by the vDPA tests: a device of the simulator made and found, IOTLB messages, and a
- * driver for its split rings that is simple enough to be made hostile.
+ * Shared by the vDPA tests: the device under test, IOTLB messages, and a driver for split rings
+ * that is simple enough to be made hostile.
  *
  * Functions that return int give 0 or a negative errno, unless they say otherwise.
+ *
+ * The tests run on any vDPA device. The environment chooses it:
+ *
+ *	VDPA_DEVICE=/dev/vhost-vdpa-N	this one. Nothing is added or deleted, no module is
+ *					loaded with other parameters.
+ *	VDPA_MGMTDEV=NAME		one that the tests add to this management device, as often
+ *					as they need it, and delete. Default: vdpasim_net.
+ *
+ * A test states what it needs of its device as struct need, and is skipped on a device that lacks
+ * it. What the device has is asked of the device (struct vdev). The simulator's network device,
+ * which is the default, has everything: there a need that isn't met is a failure.
  */
 #ifndef SELFTESTS_VDPA_UTIL_H
 #define SELFTESTS_VDPA_UTIL_H
@@ -19,11 +30,11 @@
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 
 #define TEST_DEV	"ksft0"
-#define TEST_MGMTDEV	"vdpasim_net"
+#define DEFAULT_MGMTDEV	"vdpasim_net"
 
-/* How long an answer may take: the tests also run on a debugging kernel that is emulated. */
+/* Milliseconds. How long an answer may take: an emulated debugging kernel is slow. */
 #define WAIT_MS		10000
-/* How long to look for what must not come. */
+/* How long to wait for something that must not happen. */
 #define SOON_MS		300
 
 #define ASID0		0
@@ -41,26 +52,92 @@ struct attr {
 
 /* The number of the family "vdpa", or a negative errno. */
 int vdpa_family(void);
-/* Sends one request; what the kernel says about an error goes to @why, if there is one. */
+/* Sends one request; the kernel's error message goes to @why, unless that is NULL. */
 int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
-/* How many (management) devices that request shows, if it is for all; or a negative errno. */
+/* Sends a request for all (management) devices: their number, or a negative errno. */
 int vdpa_dump(int cmd);
-/* Loads the simulator so that these parameters hold: reloads it, if it is there with others. */
+/* What the environment has in VDPA_DEVICE, or NULL. */
+const char *given_dev(void);
+/* The management device that devices are added to. */
+const char *mgmtdev_name(void);
+/* True if devices are the simulator's, so its module parameters can be chosen. */
+bool sim_is_used(void);
+/* True if devices are the simulator's network devices: what they have is known. */
+bool sim_is_default(void);
+/*
+ * Loads the simulator so that these parameters hold: reloads it, if it is there with others. For
+ * another parent all must be 0, or the answer is -EOPNOTSUPP.
+ */
 int sim_load(bool batch_mapping, int num_as);
-/* Whether it is loaded with doorbells: it listens to kicks, too, but looks by itself as well. */
+/* Another parameter: devices have doorbells, and poll their queues as well as listen to kicks. */
 extern bool sim_doorbell;
+/* Whether it is loaded with a group for each virtqueue. */
+extern bool sim_vq_groups;
 void sim_unload(void);
+/* Removes only the module of the device class. */
+int sim_unload_class(void);
+/* Adds a device; the MAC address only where the management device makes network devices. */
 int sim_add(const char *name, const uint8_t *mac, uint16_t mtu);
 int sim_del(const char *name);
-/* True on a kernel without the management interface: its only device comes with the module. */
+/* True on a kernel without the management interface: the module makes the only device. */
 bool sim_is_static(void);
 
 /* Opens the character device of a vDPA device: a file descriptor, or a negative errno. */
 int vdpa_open(const char *name);
-/* The device that most tests use, fresh: its open character device, or a negative errno. */
+/*
+ * Opens TEST_DEV, newly added (or the device that is given): a file descriptor, or a negative
+ * errno. Tests use GET_DEV() of harness.h; this is for programs without the harness, and for
+ * another device of the same kind.
+ */
 int test_dev(bool batch_mapping, int num_as);
-/* Closes it and takes it away. */
+/* Closes and deletes it. */
 void test_dev_end(int fd);
+
+/* ---- the device under test ---- */
+
+/* What it has; set by dev_get(). */
+struct vdev {
+	uint32_t id;
+	uint64_t features;
+	uint64_t backend;
+	uint32_t vqs;
+	uint16_t ring_max;
+	/* 1 and 1 on a kernel without groups. */
+	uint32_t groups;
+	unsigned int as;
+	/* Of the first virtqueues, with NET_FEATURES and the CVQ negotiated; or a negative errno. */
+	int group[NQUEUES];
+	/* The CVQ's group has no data queue, and there is a second address space for it. */
+	bool cvq_apart;
+	struct vhost_vdpa_iova_range iova;
+};
+
+extern struct vdev vdev;
+
+/* What a test needs of its device. Without any, every device will do. */
+struct need {
+	/* Parameters of the simulator. */
+	bool batch_mapping;
+	bool doorbell;
+	/* So many address spaces; a group for each virtqueue. */
+	int num_as;
+	bool vq_groups;
+	/* The simulator, for a test that unloads its modules or relies on what they have. */
+	bool sim;
+	/* A device that may be deleted. */
+	bool own;
+	/* A network device with rings of 256; one that receives the frames that it sends. */
+	bool net;
+	bool loop;
+	uint64_t features;
+	unsigned int as;
+};
+
+/*
+ * Opens the device under test: a file descriptor, or a negative errno. If it lacks something that
+ * the test needs and may be skipped for, @why says what, and no device is left.
+ */
+int dev_get(const struct need *need, const char **why);
 
 /* ---- messages ---- */
 
@@ -81,7 +158,7 @@ int set_features(int fd, uint64_t want);
 
 /* ---- rings ---- */
 
-/* Memory of ours and where the device sees it. */
+/* Memory of the test, and its IOVA. */
 struct area {
 	void *va;
 	uint64_t iova;
@@ -116,14 +193,14 @@ struct ring {
 #define RING_AVAIL	0x2000
 #define RING_USED	0x3000
 
-/* Puts a ring of @num at @offset of @a, and tells the device. Doesn't enable it. */
+/* Puts a ring of @num entries at @offset of @a, and tells the device. Doesn't enable it. */
 int ring_init(struct ring *r, int fd, unsigned int idx, unsigned int num,
 	      const struct area *a, size_t offset);
 int ring_enable(struct ring *r, bool on);
 void ring_free(struct ring *r);
-/* Queues one buffer without telling the device: its head. */
+/* Queues one buffer without a kick. Returns its head. */
 uint16_t ring_add(struct ring *r, const struct seg *seg, int n);
-/* Makes a head visible to the device, whatever it is. */
+/* Makes a head available to the device; any number, for hostile rings. */
 void ring_post(struct ring *r, uint16_t head);
 void ring_kick(struct ring *r);
 /* The next used buffer: 0, or -ETIMEDOUT. */
@@ -150,17 +227,23 @@ struct net {
 	struct ring q[NQUEUES];
 };
 
-extern const uint8_t test_mac[ETH_ALEN];
+/* The address of the device under test. */
+extern uint8_t test_mac[ETH_ALEN];
 extern const uint8_t other_mac[ETH_ALEN];
 
 #define NET_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) | \
 			 VF(VIRTIO_NET_F_MAC) | VF(VIRTIO_NET_F_MTU) | VF(VIRTIO_NET_F_STATUS))
 #define CTRL_FEATURES	(NET_FEATURES | VF(VIRTIO_NET_F_CTRL_VQ) | \
 			 VF(VIRTIO_NET_F_CTRL_MAC_ADDR))
+/* What tests of the control virtqueue need. */
+#define MAC_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_NET_F_MAC) | \
+			 VF(VIRTIO_NET_F_CTRL_VQ) | VF(VIRTIO_NET_F_CTRL_MAC_ADDR))
 #define BACKEND_ALL	(F_MSG_V2 | F_BATCH | F_ASID | F_SUSPEND | F_ENABLE_AFTER_OK | F_PERSIST)
 
-/* Owner, backend features, features, up to FEATURES_OK. */
+/* Owner, backend features, those of @features that are offered, up to FEATURES_OK. */
 int net_negotiate(struct net *n, uint64_t features);
+/* Binds the group of this queue to n->asid[idx]. */
+int net_bind(struct net *n, unsigned int idx);
 /*
  * All of it, up to DRIVER_OK: rings of 256, groups bound. Areas that aren't there yet are made and
  * mapped; one that is there is left as the test made it, so a second start after a reset shows what
@@ -191,10 +274,12 @@ int net_loops(struct net *n, const uint8_t *dst);
 int ctrl_cmd(struct net *n, uint8_t class, uint8_t cmd, const void *data, size_t len);
 int ctrl_set_mac(struct net *n, const uint8_t *mac);
 int config_mac(int fd, uint8_t *mac);
+/* Writes @len bytes of a MAC address into the configuration space, from its byte @off on. */
+int write_mac(int fd, const uint8_t *mac, uint32_t off, uint32_t len);
 
 /* ---- the machine ---- */
 
-/* Pages that are pinned for long now, all over the machine; negative if it isn't known. */
+/* Pages of the whole machine that are pinned now (FOLL_PIN); negative if unknown. */
 long pinned_pages(void);
 int memlock(unsigned long bytes);
 double now(void);

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The C tests on devices that they don't add themselves (VDPA_DEVICE), as the author of another
+# parent driver runs them. The devices are the simulator's, and differ from its default: in groups,
+# address spaces and features, in doorbells, and in how they take mappings. Tests may be skipped
+# there, but only for the reasons given here.
+. "$(dirname "$0")/lib.sh"
+
+need_root
+need "$VDPA"
+trap '"$VDPA" dev del vdpa0 2> /dev/null' EXIT
+
+# What tests say that need more than a device.
+not_ours='needs (a device that may be deleted|to add devices|module parameters of the simulator|the simulator.s parameter batch_mapping|a module parameter of vhost_vdpa)'
+not_ours+='|each device has its own answer'
+
+# run PROGRAM LEAST REASONS: runs the program on the device. No test may fail, at least LEAST must
+# pass, and each that is skipped must give one of the REASONS, an extended regular expression.
+run() {
+	local program=$1 least=$2 reasons=$3 start=$SECONDS output passed skipped other
+	if ! output=$("$out/$program" 2>&1); then
+		fail "$program on $which"
+		printf '# %s\n' "${output//$'\n'/$'\n'# }"
+		return
+	fi
+	skipped=$(grep '^ok .*# SKIP' <<< "$output")
+	other=$(grep . <<< "$skipped" | grep -vE "# SKIP ($reasons)")
+	passed=$(grep '^ok ' <<< "$output" | grep -vc '# SKIP')
+	note "$passed passed, $(grep -c . <<< "$skipped") skipped, $((SECONDS - start)) s"
+	if [ "$passed" -ge "$least" ] && [ -z "$other" ]; then
+		pass "$program on $which"
+	else
+		fail "$program on $which"
+		printf '# %s\n' "at least $least should pass; skipped for other reasons:" "${other//$'\n'/$'\n'# }"
+	fi
+}
+
+parameters() { grep -H . /sys/module/vdpa_sim/parameters/* /sys/module/vhost_vdpa/parameters/*; }
+
+# on WHICH ADD_ARGUMENT...: adds a device for the programs that are run next.
+on() {
+	which=$1
+	shift
+	check "a device with $which" "$VDPA" dev add name vdpa0 mgmtdev vdpasim_net "$@"
+	VDPA_DEVICE=$(vhost_dev vdpa0)
+	export VDPA_DEVICE
+}
+
+tap_begin
+sim_load batch_mapping=1 num_as=8 vq_groups=1 doorbell=1
+on "8 address spaces and doorbells" mac 52:54:00:77:77:77
+before=$(parameters)
+run ioctl 12 "$not_ours"
+run iotlb 25 "$not_ours"
+run asid 30 "$not_ours"
+run remove 2 "$not_ours"
+run netlink 0 "$not_ours"
+check "the device is still there" "$VDPA" dev show vdpa0
+equal "with the same parameters" "$before" "$(parameters)"
+unset VDPA_DEVICE
+
+sim_load num_as=1
+less="$not_ours|the device has (too few address spaces|no doorbells)|no control virtqueue with an address space of its own"
+on "one address space" mac 52:54:00:77:77:77
+run ioctl 12 "$less"
+run iotlb 20 "$less"
+run asid 9 "$less"
+run cvq 12 "$less"
+run datapath 40 "$less"
+
+if "$VDPA" dev help 2>&1 | grep -q device_features; then
+	check "the device goes" "$VDPA" dev del vdpa0
+	# VIRTIO_F_VERSION_1 and VIRTIO_F_ACCESS_PLATFORM, which the simulator needs.
+	on "no features" device_features 0x300000000
+	less="$less|no control virtqueue|the device has no features"
+	run ioctl 12 "$less"
+	run asid 8 "$less"
+else
+	skip "a device with no features" "$VDPA has no device_features"
+fi
+unset VDPA_DEVICE
+
+# What can't be tested has to fail: a test that was skipped would look like one that passed.
+export VDPA_DEVICE=/dev/null
+refuse "a file that isn't a vDPA device" '^not ok' "$out/cvq"
+unset VDPA_DEVICE
+export VDPA_MGMTDEV=nobody
+refuse "a management device that doesn't exist" '^not ok' "$out/cvq"
+tap_end

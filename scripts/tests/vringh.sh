@@ -9,7 +9,7 @@ tools=$scratch/tools/virtio
 # Its Makefile builds where it lies: so a copy, with links to the rest of the tree around it.
 build() {
 	"$top/scripts/tree" && mkdir "$scratch/tools" && cp -r "$linux/tools/virtio" "$tools" &&
-		ln -s "$linux/tools/include" "$scratch/tools/" && ln -s "$linux"/{drivers,include,usr} "$scratch/" &&
+		ln -s "$linux"/tools/{include,lib} "$scratch/tools/" && ln -s "$linux"/{drivers,include,usr} "$scratch/" &&
 		make -C "$tools" vringh_test vringh_hostile
 }
 

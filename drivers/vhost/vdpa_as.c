@@ -208,6 +208,41 @@ static int vhost_vdpa_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	return r;
 }
 
+/* The last map of the mapping that begins with @first */
+static struct vhost_iotlb_map *
+vhost_vdpa_mapping_end(struct vhost_vdpa_as *as, struct vhost_iotlb_map *first)
+{
+	struct vhost_iotlb_map *next, *end = first;
+
+	/* A map without the flag belongs to the same mapping as the one before */
+	while (!list_is_last(&end->link, &as->iotlb.list)) {
+		next = list_next_entry(end, link);
+		if (next->flags & VHOST_MAP_F_FIRST)
+			break;
+		end = next;
+		vhost_vdpa_resched();
+	}
+
+	return end;
+}
+
+/* Move the maps from @first to @end from the table to @list */
+static void vhost_vdpa_take_maps(struct vhost_vdpa_as *as,
+				 struct vhost_iotlb_map *first,
+				 struct vhost_iotlb_map *end,
+				 struct list_head *list)
+{
+	struct vhost_iotlb_map *map, *next = first;
+
+	do {
+		map = next;
+		next = list_next_entry(map, link);
+		vhost_iotlb_map_unlink(&as->iotlb, map);
+		list_add_tail(&map->link, list);
+		vhost_vdpa_resched();
+	} while (map != end);
+}
+
 /*
  * Remove the mapping that begins with @first: from the parent, then from the
  * table.  Its maps move to @unmapped, or with set_map to the stale ones.  After
@@ -221,19 +256,10 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa *v,
 {
 	struct vdpa_device *vdpa = vhost_vdpa_device(v);
 	const struct vdpa_config_ops *ops = vdpa->config;
-	struct vhost_iotlb_map *map, *next, *end = first;
-	struct list_head *head = &as->iotlb.list;
+	struct vhost_iotlb_map *end = vhost_vdpa_mapping_end(as, first);
 	u64 start = first->start, size;
 	int r = 0;
 
-	/* A map without the flag belongs to the same mapping as the one before */
-	while (!list_is_last(&end->link, head)) {
-		next = list_next_entry(end, link);
-		if (next->flags & VHOST_MAP_F_FIRST)
-			break;
-		end = next;
-		vhost_vdpa_resched();
-	}
 	*last = end->last;
 	size = *last - start + 1;
 
@@ -253,13 +279,7 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa *v,
 	} else {
 		v->spaces.nmappings--;
 	}
-	for (next = first, map = NULL; map != end;) {
-		map = next;
-		next = list_next_entry(map, link);
-		vhost_iotlb_map_unlink(&as->iotlb, map);
-		list_add_tail(&map->link, unmapped);
-		vhost_vdpa_resched();
-	}
+	vhost_vdpa_take_maps(as, first, end, unmapped);
 
 	return 0;
 }
@@ -832,25 +852,28 @@ static void vhost_vdpa_as_destroy(struct vhost_vdpa *v,
 	struct list_head *unmapped = &v->spaces.unmapped;
 	struct vhost_iotlb_map *map, *next;
 	LIST_HEAD(kept);
+	u64 last;
 
-	if (vhost_vdpa_unmap(v, as, 0, U64_MAX, unmapped))
-		dev_err(&vhost_vdpa_device(v)->dev,
-			"can't unmap address space %u\n", as->id);
-
-	list_splice_init(&as->stale, &kept);
-	list_for_each_entry_safe(map, next, &as->iotlb.list, link) {
-		vhost_iotlb_map_unlink(&as->iotlb, map);
-		list_add_tail(&map->link, &kept);
-		vhost_vdpa_resched();
+	while (!list_empty(&as->iotlb.list)) {
+		map = list_first_entry(&as->iotlb.list, struct vhost_iotlb_map,
+				       link);
+		if (vhost_vdpa_remove_mapping(v, as, map, &last, unmapped))
+			vhost_vdpa_take_maps(as, map,
+					     vhost_vdpa_mapping_end(as, map),
+					     &kept);
 	}
+	if (!list_empty(&as->stale) && vhost_vdpa_sync(v, as, unmapped))
+		list_splice_init(&as->stale, &kept);
 
 	/* The domain of the platform IOMMU is freed with all its mappings */
-	if (v->spaces.domain) {
-		list_splice_tail(&kept, unmapped);
-	} else {
-		list_for_each_entry_safe(map, next, &kept, link)
-			kfree(map);
-	}
+	if (v->spaces.domain)
+		list_splice_tail_init(&kept, unmapped);
+
+	if (!list_empty(&kept))
+		dev_err(&vhost_vdpa_device(v)->dev,
+			"can't unmap all of address space %u\n", as->id);
+	list_for_each_entry_safe(map, next, &kept, link)
+		kfree(map);
 
 	kfree(as);
 }

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Tests of drivers/vhost/vringh.c as a program of tools/virtio: rings as a driver makes them, and hostile ones.
+# Environment: TREE=DIR, another kernel tree than build/linux.
 . "$(dirname "$0")/lib.sh"
-linux=$top/build/linux
+linux=${TREE:-$top/build/linux}
 tools=$scratch/tools/virtio
 
 # Its Makefile builds where it lies: so a copy, with links to the rest of the tree around it.
 build() {
-	"$top/scripts/tree" && mkdir "$scratch/tools" && cp -r "$linux/tools/virtio" "$tools" &&
+	{ [ "${TREE:-}" ] || "$top/scripts/tree"; } && mkdir "$scratch/tools" && cp -r "$linux/tools/virtio" "$tools" &&
 		ln -s "$linux"/tools/{include,lib} "$scratch/tools/" && ln -s "$linux"/{drivers,include,usr} "$scratch/" &&
 		make -C "$tools" vringh_test vringh_hostile
 }

@@ -5,6 +5,7 @@
  * the DMA API.  There are several address spaces; each virtqueue group is bound
  * to one of them.
  */
+#include <linux/error-injection.h>
 #include <linux/gfp.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -241,6 +242,7 @@ int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
 
 	return 0;
 }
+ALLOW_ERROR_INJECTION(vdpasim_dma_unmap, ERRNO);
 
 /*
  * The DMA API uses the address space with ASID 0.  There is no allocator of

@@ -226,6 +226,40 @@ TEST_F_TIMEOUT(oom, unmap, 600)
 	self->pinned = before;
 }
 
+/*
+ * When the file is closed, the parent refuses to remove one of the mappings. The page of that one
+ * stays pinned for ever, as the device may still reach it; the others go.
+ */
+TEST_F(oom, refused_unmap)
+{
+	static const char * const config[][2] = {
+		{ "inject", "vdpasim_dma_unmap" },
+		{ "verbose", "0" }, { "interval", "1" }, { "probability", "100" }, { "times", "1" },
+	};
+	char path[128];
+	size_t i;
+
+	if (variant->batch_mapping)
+		SKIP(return, "only mappings that are made one by one are refused one by one");
+	if (access(DEBUGFS "fail_function/inject", W_OK))
+		SKIP(return, "no fail_function: the kernel has no CONFIG_FAIL_FUNCTION");
+
+	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, map(self->n.fd, ASID1, 0x10000 * (i + 1), 0x1000, (char *)self->a.va + 4096 * i,
+				 VHOST_ACCESS_RW));
+	for (i = 0; i < ARRAY_LEN(config); i++) {
+		snprintf(path, sizeof(path), DEBUGFS "fail_function/%s", config[i][0]);
+		EXPECT_EQ(0, write_file(path, config[i][1]));
+	}
+	close(self->n.fd);
+	write_file(DEBUGFS "fail_function/inject", "!vdpasim_dma_unmap");
+	self->n.fd = vdpa_open(TEST_DEV);
+	EXPECT_LE(0, self->n.fd);
+	self->pinned++;
+	EXPECT_EQ(self->pinned, pinned_pages());
+}
+
 static int do_batch(struct _test_data_oom *self)
 {
 	int fd = self->n.fd, rc, i;

@@ -296,6 +296,41 @@ TEST_F_TIMEOUT(gone, again_and_again, 600)
 	}
 }
 
+/*
+ * The device is removed while a close unpins what was mapped: only one of the two may unpin it. The
+ * removal begins a little later in each round: with the close, in the middle of it, after it.
+ */
+static void *close_it(void *arg)
+{
+	close(*(int *)arg);
+
+	return NULL;
+}
+
+TEST_F_TIMEOUT(gone, while_closing, 600)
+{
+	struct area a;
+	pthread_t t;
+	int i;
+
+	ASSERT_EQ(0, area_alloc(&a, 0x10000000, 32 << 20));
+	memset(a.va, 1, a.size);
+	for (i = 0; i < 15; i++) {
+		ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
+		ASSERT_EQ(0, map(self->n.fd, ASID0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
+		ASSERT_EQ(0, pthread_create(&t, NULL, close_it, &self->n.fd));
+		usleep(i * 300);
+		EXPECT_EQ(0, take_away(variant->how));
+		pthread_join(t, NULL);
+		EXPECT_EQ(self->pinned, pinned_pages());
+		if (variant->how == BY_UNBIND)
+			ASSERT_EQ(0, sim_del(TEST_DEV));
+		self->n.fd = test_dev(false, 0);
+		ASSERT_LE(0, self->n.fd);
+	}
+	area_free(&a);
+}
+
 /* One thread opens, uses and closes the device while another adds and deletes it. */
 static void *open_and_close(void *arg)
 {

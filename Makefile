@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door: what each goal does is in README.md, how is in scripts/.
 #
-#   make run | test | check | bench | deps | tree | series | shell
+#   make run [KERNEL=built] | test | check | bench | deps | tree | series | shell
 #   make refresh [ANEW=1]
 #   make kernel [DEBUG=1] [BASE=1]
+#   make modules | modules_install | modules_uninstall [KDIR=DIR]
 #
 # LINUX=DIR is a linux-5.10.y tree to use instead of Debian's.
 
@@ -13,6 +14,7 @@ export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
 .PHONY: all run test check bench deps deps-run deps-tree tree kernel shell refresh series
+.PHONY: modules modules_install modules_uninstall
 
 all:
 	@sed -n 's/^#   //p' Makefile
@@ -35,9 +37,25 @@ kernel: deps-run tree
 shell: kernel
 	@scripts/vm --tty $(flavour) -- bash -l
 
+ifeq ($(KERNEL),built)
 run: kernel
 	@scripts/selftests --build
 	@scripts/selftests --run main_job.sh
+else
+run: deps-run tree
+	@scripts/stock --modules
+	@scripts/selftests --build
+	@scripts/selftests --run --stock amd64 main_job.sh
+endif
+
+modules: tree
+	@scripts/modules --build $(KDIR)
+
+modules_install: tree
+	@scripts/modules --install $(KDIR)
+
+modules_uninstall:
+	@scripts/modules --uninstall $(KDIR)
 
 test:
 	@scripts/deps test

@@ -42,16 +42,19 @@ run: kernel
 	@scripts/selftests --build
 	@scripts/selftests --run main_job.sh
 else
-run: deps-run tree
+run: deps-run
+	@scripts/tree --thin
 	@scripts/stock --modules
 	@scripts/selftests --build
 	@scripts/selftests --run --stock amd64 main_job.sh
 endif
 
-modules: tree
+modules: deps-tree
+	@scripts/tree --thin
 	@scripts/modules --build $(KDIR)
 
-modules_install: tree
+modules_install: deps-tree
+	@scripts/tree --thin
 	@scripts/modules --install $(KDIR)
 
 modules_uninstall:

@@ -4,6 +4,8 @@
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$top/build
+# The tree; scripts/tree --thin makes another one.
+linux=$build/linux
 # A git variable of the caller's (a hook's, say) must not reach the trees here.
 unset "${!GIT_@}" 2>/dev/null || true
 export PATH=$PATH:/usr/sbin:/sbin
@@ -27,3 +29,6 @@ need_space() {
 complaint() {
 	sed -n 's/^apt-suite: //p' "$1" | tail -1 | grep . || grep -m1 -E '^(E|W):' "$1" || echo "see $1"
 }
+
+# any_tree: the tree, or, where there is none, the thin one, which is enough for the modules and the selftests.
+any_tree() { if [ -e "$build/linux/.git" ] || [ ! -e "$build/thin/.git" ]; then echo "$build/linux"; else echo "$build/thin"; fi; }

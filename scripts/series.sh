@@ -13,7 +13,6 @@
 # Everything is done on git's objects with indexes of its own; no working tree is touched.
 
 # shellcheck disable=SC2154
-linux=$build/linux
 git_dir=$linux/.git
 
 export GIT_AUTHOR_NAME=linux GIT_AUTHOR_EMAIL=linux@localhost \

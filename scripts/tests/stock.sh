@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the series as modules for Debian 11's own kernel: which are built for which kernel, which kernels are refused,
+# that they come and go without a trace, and that none of them works together with one that was built for the kernel's own vhost.
+. "$(dirname "$0")/lib.sh"
+modules=$top/scripts/modules
+stock=$top/build/stock/amd64
+uname=$(cut -d' ' -f2 "$stock/version")
+kdir=$(readlink -f "$stock/lib/modules/$uname/build")
+
+all='ifcvf mlx5_vdpa vdpa vdpa_mgmt vdpa_sim vdpa_sim_net vhost vhost_iotlb vhost_net vhost_scsi vhost_vdpa vhost_vsock virtio_vdpa vringh'
+
+# fake NAME [SED]: the headers of Debian's kernel, as another kernel's whose options went through SED. Prints its folder.
+fake() {
+	local dir=$scratch/$1
+	cp -rs "$kdir" "$dir"
+	# The links to Debian's tools are relative.
+	ln -sfn "$kdir/scripts" "$dir/scripts"
+	ln -sfn "$kdir/tools" "$dir/tools"
+	rm "$dir/Makefile" "$dir/include/config/auto.conf" "$dir/include/generated/utsrelease.h"
+	cp "$kdir/Makefile" "$dir/"
+	sed "${2:-}" "$kdir/include/config/auto.conf" > "$dir/include/config/auto.conf"
+	echo "#define UTS_RELEASE \"5.10.0-$1\"" > "$dir/include/generated/utsrelease.h"
+	echo "$dir"
+}
+
+# built_for NAME KDIR LIST: exactly these modules are built.
+built_for() {
+	"$modules" --build "$2" > "$scratch/words" 2>&1 || { cat "$scratch/words"; return 1; }
+	grep -xF "== for $1: $3" "$scratch/words" || { cat "$scratch/words"; return 1; }
+}
+
+a_flavour() {
+	local dir=$top/build/stock/$1
+	built_for "$(cut -d' ' -f2 "$dir/version")" "$(echo "$dir"/lib/modules/*/build)" "$2"
+}
+
+# vhost and vhost_net built in: only what needs neither, and what is lost is said.
+built_in() {
+	local dir
+	dir=$(fake built-in 's/^CONFIG_\(VHOST\|VHOST_NET\|VHOST_IOTLB\)=m/CONFIG_\1=y/; /^CONFIG_MLX5_CORE=/d')
+	fails_with 'modules: 5.10.0-built-in can take none of the modules' "$modules" --build "$dir" || return
+	dir=$(fake vhost 's/^CONFIG_\(VHOST\|VHOST_NET\)=m/CONFIG_\1=y/; /^CONFIG_MLX5_CORE=/d')
+	built_for 5.10.0-vhost "$dir" 'ifcvf vdpa vdpa_mgmt vdpa_sim vdpa_sim_net vhost_iotlb virtio_vdpa vringh' &&
+		grep -F 'VHOST is built into this kernel' "$scratch/words" && grep -F 'VHOST_VDPA needs VDPA = m && VHOST = m' "$scratch/words"
+}
+
+# source_with_series: Debian's common headers, with a header of the series. Prints the folder.
+source_with_series() {
+	local from=$stock/lib/modules/$uname/source/ to=$scratch/source
+	mkdir -p "$to/include/uapi/linux"
+	ln -s "$from"/* "$to/" 2> /dev/null
+	ln -s "$from"/include/* "$to/include/" 2> /dev/null
+	ln -s "$from"/include/uapi/* "$to/include/uapi/" 2> /dev/null
+	ln -s "$from"/include/uapi/linux/* "$top/include/uapi/linux/vdpa.h" "$to/include/uapi/linux/" 2> /dev/null
+	# Where this lies is where the source is.
+	rm "$to/Makefile"
+	cp "$from/Makefile" "$to/"
+	echo "$to"
+}
+
+# refused: kernels that the modules don't fit, each with one clear line.
+refused() {
+	local dir
+	MAKEFLAGS='PATCHLEVEL=19' fails_with 'modules: these modules are for Linux 5.10.y' "$modules" --build "$kdir" &&
+		MAKEFLAGS='VERSION=6 PATCHLEVEL=1' fails_with 'modules: these modules are for Linux 5.10.y' "$modules" --build "$kdir" || return
+	dir=$(fake no-versions '/^CONFIG_MODVERSIONS=/d')
+	fails_with "has no CONFIG_MODVERSIONS" "$modules" --build "$dir" || return
+	dir=$(fake series)
+	echo "include $(source_with_series)/Makefile" > "$dir/Makefile"
+	fails_with 'has the series already' "$modules" --build "$dir" || return
+	CC=false fails_with "the modules don't build for $uname" "$modules" --build "$kdir" &&
+		fails_with "is no kernel's build folder" "$modules" --build /nowhere &&
+		fails_with "build that kernel first" "$modules" --build "$top"
+}
+
+# come_and_go: what is installed goes without a trace; modprobe takes ours while they are there.
+come_and_go() {
+	local root=$scratch/root dir
+	dir=$root/lib/modules/$uname
+	mkdir -p "$dir"
+	cp -r "$stock/lib/modules/$uname"/{kernel,modules.order,modules.builtin,modules.builtin.modinfo} "$dir/"
+	depmod -b "$root" "$uname"
+	tree() { (cd "$dir" && find . -type f | sort | xargs sha256sum); }
+	tree > "$scratch/before"
+	INSTALL_MOD_PATH=$root "$modules" --install "$kdir" || return
+	[[ $(modinfo -b "$root" -k "$uname" -n vhost_net) = */updates/vdpa-cvq/* ]] || return
+	INSTALL_MOD_PATH=$root "$modules" --uninstall "$kdir" || return
+	[[ $(modinfo -b "$root" -k "$uname" -n vhost_net) = */kernel/drivers/vhost/vhost_net.ko ]] || return
+	tree > "$scratch/after"
+	cmp "$scratch/before" "$scratch/after" && [ ! -e "$dir/updates" ] &&
+		INSTALL_MOD_PATH=$root "$modules" --uninstall "$kdir"
+}
+
+# In the VM: modules of both kinds; neither takes the other's.
+inside='
+	own=/lib/modules/$(uname -r)/kernel/drivers/vhost ours=/lib/modules/$(uname -r)/updates/vdpa-cvq/drivers
+	refused() { ! insmod "$1" 2> /run/words && dmesg | grep "$2: disagrees about version of symbol" || { cat /run/words; echo "$1 was taken"; exit 1; }; }
+	insmod $own/vhost_iotlb.ko && insmod $own/vhost.ko && modprobe irqbypass || exit 1
+	refused $ours/vhost/vhost_net.ko vhost_net
+	refused $ours/vhost/vringh.ko vringh
+	rmmod vhost vhost_iotlb || exit
+	modprobe tun && modprobe vhost || exit
+	refused $own/vhost_net.ko vhost_net
+	modprobe vhost_vsock && modprobe vhost_net && modprobe vhost_scsi && modprobe -a vdpa_sim_net virtio_vdpa vhost_vdpa ifcvf mlx5_vdpa
+'
+mixed() { "$top/scripts/vm" --stock amd64 -- bash -c "$inside"; }
+
+# The modules are where make test has put them; what is built here for another kernel lies elsewhere.
+check 'amd64: all modules' a_flavour amd64 "$all"
+check 'cloud-amd64: all modules' a_flavour cloud-amd64 "$all"
+check 'rt-amd64: all modules' a_flavour rt-amd64 "$all"
+check 'a kernel with vhost built in' built_in
+check 'kernels that they are not for: one line each' refused
+check 'they come and go without a trace' come_and_go
+check "the kernel's own modules and these don't mix" mixed
+finish

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 modules=$top/scripts/modules
 stock=$top/build/stock/amd64
-uname=$(cut -d' ' -f2 "$stock/version")
+uname=$(cat "$stock/version")
 kdir=$(readlink -f "$stock/lib/modules/$uname/build")
 
 all='ifcvf mlx5_vdpa vdpa vdpa_mgmt vdpa_sim vdpa_sim_net vhost vhost_iotlb vhost_net vhost_scsi vhost_vdpa vhost_vsock virtio_vdpa vringh'
@@ -33,7 +33,7 @@ built_for() {
 
 a_flavour() {
 	local dir=$top/build/stock/$1
-	built_for "$(cut -d' ' -f2 "$dir/version")" "$(echo "$dir"/lib/modules/*/build)" "$2"
+	built_for "$(cat "$dir/version")" "$(echo "$dir"/lib/modules/*/build)" "$2"
 }
 
 # vhost and vhost_net built in: only what needs neither, and what is lost is said.

@@ -5,6 +5,7 @@
 #   make refresh [ANEW=1]
 #   make kernel [DEBUG=1] [BASE=1]
 #   make modules | modules_install | modules_uninstall [KDIR=DIR]
+#   make deb
 #
 # LINUX=DIR is a linux-5.10.y tree to use instead of Debian's.
 
@@ -14,7 +15,7 @@ export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
 .PHONY: all run test check bench deps deps-run deps-tree tree kernel shell refresh series
-.PHONY: modules modules_install modules_uninstall
+.PHONY: modules modules_install modules_uninstall deb
 
 all:
 	@sed -n 's/^#   //p' Makefile
@@ -76,3 +77,7 @@ refresh:
 
 series: deps-tree
 	@scripts/export
+
+deb: deps-tree tree
+	@scripts/deps deb
+	@scripts/deb

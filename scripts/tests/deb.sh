@@ -1,0 +1,270 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of the package vdpa-cvq-dkms in a Debian 11: DKMS builds for the kernels that it is for, when it is installed, when a
+# kernel comes, when it is upgraded; and it goes without a trace. Then in the VM, with the kernel of that Debian: its modules
+# load, the examples work, and the kernel's own modules come back when the package is removed while its own are in use.
+#
+# Debian 11 is made once, build/deb/root (200 MB of packages, from the mirror that apt has): with the kernel of scripts/stock, the
+# headers of an older 5.10, and what looks like a 6.1. It stays as it is, what the tests change goes to an overlay.
+. "$(dirname "$0")/lib.sh"
+work=$top/build/deb
+root=$work/root
+debian=$work/test
+dkms=vdpa-cvq
+
+# in_debian COMMAND...
+in_debian() { chroot "$debian" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive INITRD=No LC_ALL=C.UTF-8 HOME=/root "$@"; }
+
+# get PACKAGE...: to where scripts/stock keeps its own.
+get() { (cd "$top/build/download" && "$top/scripts/apt-suite" bullseye-security apt-get download -qq "$@"); }
+
+# find_kernels: sets kernel (that of scripts/stock), later (which the tests install later), older (for which headers are enough,
+# empty if the mirror has none), foreign (which is made up).
+find_kernels() {
+	if [ ! -e "$work/kernels" ]; then
+		"$top/scripts/stock" && mkdir -p "$work" || return
+		kernel=$(cut -d' ' -f2 "$top/build/stock/amd64/version")
+		later=${kernel%-amd64}-cloud-amd64
+		older=$("$top/scripts/apt-suite" bullseye-security apt-cache search --names-only '^linux-headers-5\.10\.0-[0-9]*-cloud-amd64$' |
+			sed 's/ .*//; s/^linux-headers-//' | grep -vx "$later" | sort -V | tail -1)
+		# The signed image goes missing from mirrors at times; the other is the same.
+		get "linux-headers-$later" && { get "linux-image-$later" || get "linux-image-$later-unsigned"; } || return
+		get "linux-headers-$older" "linux-headers-${older%-cloud-amd64}-common" || older=
+		echo "$kernel $later $older" > "$work/kernels"
+	fi
+	read -r kernel later older < "$work/kernels"
+	foreign=6.1.0-48-amd64
+}
+
+# packages_of KERNEL: the files.
+packages_of() { find "$top/build/download" -maxdepth 1 -name "linux-*-$1_*.deb" -o -maxdepth 1 -name "linux-image-$1-unsigned_*.deb"; }
+
+make_debian() {
+	local debs
+	find_kernels || return
+	[ ! -e "$root/root/made" ] || return 0
+	mapfile -t debs < <(packages_of "$kernel"; packages_of "${kernel%-amd64}-common"; find "$top/build/download" -maxdepth 1 -name 'linux-kbuild-5.10_*.deb'
+		[ -z "$older" ] || { packages_of "$older"; packages_of "${older%-cloud-amd64}-common"; })
+	rm -rf "$root" && "$top/scripts/apt-suite" bullseye apt-config dump > /dev/null &&
+		INITRD=No mmdebstrap --mode=root --variant=apt --dpkgopt=force-unsafe-io --include=dkms,udev,systemd,openssl,initramfs-tools,linux-base,libelf1,linux-compiler-gcc-10-x86 \
+			--customize-hook='mkdir "$1/root/kernels" "$1/root/later"' --customize-hook="copy-in ${debs[*]} /root/kernels" \
+			--customize-hook="copy-in $(packages_of "$later" | xargs) /root/later" --customize-hook='chroot "$1" sh -c "dpkg -i /root/kernels/*.deb"' \
+			bullseye "$root" "$top"/build/apt/bullseye{,-security}/sources/00-*.list || return
+	rm -r "$root/root/kernels"
+	mkdir -p "$root/lib/modules/$foreign" && ln -s "/lib/modules/$kernel/build" "$root/lib/modules/$foreign/" && touch "$root/boot/config-$foreign" &&
+		{ [ -z "$older" ] || chroot "$root" depmod "$older"; } && touch "$root/root/made"
+}
+
+# The overlay is in this mount namespace, and gone with it.
+mount_debian() {
+	rm -rf "$work/overlay"
+	mkdir -p "$work"/overlay/{upper,work} "$debian" &&
+		mount -t overlay -o "lowerdir=$root,upperdir=$work/overlay/upper,workdir=$work/overlay/work" overlay "$debian" &&
+		mount -t proc proc "$debian/proc" && mount --bind /dev "$debian/dev"
+}
+
+# trace: what is in the file systems' parts that a package may write to.
+trace() {
+	(
+		cd "$debian" && find boot etc lib/ opt srv usr var/lib/dkms var/spool -name '__pycache__' -prune -o -printf '%y %m %u:%g %p %l\n' | sort &&
+			find etc lib/modules/ -type f -path '*modules*' -exec md5sum {} + | sort -k 2
+	)
+}
+
+# package FILE: the one that make deb makes, from the tree as it is.
+package() { "$top/scripts/deb" && deb=$(echo "$top"/build/vdpa-cvq-dkms_*_all.deb) && [ -e "$deb" ]; }
+
+version_of() { dpkg-deb -f "$1" Version; }
+
+named() {
+	local base
+	base=$(git -C "$top/build/linux" config vdpa.version)
+	[[ $(version_of "$deb") =~ ^"${base%%-*}"\+cvq[0-9]+$ ]]
+}
+
+clean() {
+	local output
+	output=$(lintian --fail-on error,warning,info,pedantic -I --pedantic --allow-root "$work/${dkms}_$(version_of "$deb")_amd64.changes" 2>&1)
+	local status=$?
+	echo "$output"
+	[ $status = 0 ] && ! grep -qE '^[EWIP]:' <<< "$output"
+}
+
+repeats() {
+	local first
+	first=$(sha256sum < "$deb")
+	touch "$top/debian/rules" && "$top/scripts/deb" && [ "$(sha256sum < "$deb")" = "$first" ]
+}
+
+# install FILE: as a user does; what is said is kept in $scratch/said.
+install() {
+	cp "$1" "$debian/root/" && in_debian apt-get install -y "/root/${1##*/}" > "$scratch/said" 2>&1 || { cat "$scratch/said"; return 1; }
+}
+
+# built KERNEL: all modules that were built for it are installed, in updates, and the kernel's modprobe takes them and finds what
+# they need. They are those that Kconfig gives, of which the log tells.
+built() {
+	local updates=$debian/lib/modules/$1/updates/dkms log file
+	log=$(echo "$debian/var/lib/dkms/$dkms/"*"/$1/x86_64/log/make.log")
+	diff <(sed -n 's,^ *LD \[M\] .*/\([^/]*\.ko\)$,\1,p' "$log" | sort) <(find "$updates" -type f -printf '%f\n' | sort) || return
+	for file in vdpa vhost vhost_net vhost_vdpa vdpa_sim_net virtio_vdpa; do
+		[ -e "$updates/$file.ko" ] || return
+	done
+	[ -e "$debian/lib/modules/$1/kernel" ] || return 0
+	in_debian modprobe -S "$1" -a --show-depends vhost_vdpa vhost_net vhost_vsock vdpa_sim_net virtio_vdpa > "$scratch/depends" &&
+		! grep -E '/kernel/drivers/(vhost|vdpa)/' "$scratch/depends" &&
+		! in_debian depmod -n -e -E "/lib/modules/$1/build/Module.symvers" "$1" 2>&1 > /dev/null | grep -E 'vdpa|vhost|vringh'
+}
+
+# not_built KERNEL
+not_built() { [ -d "$debian/lib/modules/$1" ] && [ ! -e "$debian/lib/modules/$1/updates" ] && [ ! -e "$(echo "$debian/var/lib/dkms/$dkms/"*"/$1")" ]; }
+
+installs() { install "$deb" && built "$kernel" && { [ -z "$older" ] || built "$older"; }; }
+
+refuses() { not_built "$foreign" && grep -qx Skipped. "$scratch/said" && in_debian dpkg --audit; }
+
+off() {
+	local examples=usr/share/doc/vdpa-cvq-dkms/examples
+	ls "$debian/$examples"/{60-vhost-vdpa.rules,vdpa-memlock.conf,vdpa-limits.conf} &&
+		! in_debian dpkg -L vdpa-cvq-dkms | grep -E '^/(etc|lib|usr/lib)/.'
+}
+
+kernel_comes() {
+	in_debian sh -c 'dpkg -i /root/later/*.deb' && built "$later" && built "$kernel"
+}
+
+kernel_goes() {
+	in_debian apt-get purge -y "linux-image-$later*" "linux-headers-$later" && [ ! -e "$debian/lib/modules/$later" ] &&
+		[ ! -e "$(echo "$debian/var/lib/dkms/$dkms/"*"/$later")" ]
+}
+
+# A next version, whose vdpa can be told from this one's.
+upgrades() {
+	local next=$scratch/next version file
+	version=$(version_of "$deb")
+	mkdir "$next" && cp -r "$work/vdpa-cvq" "$next/" && cd "$next/vdpa-cvq" && sed -i '1s/+cvq[0-9]*)/+cvq999)/' debian/changelog &&
+		echo 'MODULE_INFO(next, "yes");' >> modules/drivers/vdpa/vdpa.c && dpkg-buildpackage -b -us -uc && cd / &&
+		install "$next"/*.deb && built "$kernel" && { [ -z "$older" ] || built "$older"; } &&
+		for file in "$debian"/lib/modules/*/updates/dkms/vdpa.ko; do [ "$(modinfo -F next "$file")" = yes ] || return; done &&
+		[ "$(echo "$debian/usr/src/$dkms-"*)" = "$debian/usr/src/$dkms-${version%+*}+cvq999" ] && [ ! -e "$debian/var/lib/dkms/$dkms/$version" ]
+}
+
+# README.Debian, "Secure Boot": the lines that it gives for Debian 11.
+signs() {
+	local readme=$debian/usr/share/doc/vdpa-cvq-dkms/README.Debian
+	in_debian sh -ec "$(sed -n '/^    openssl/,/^    chmod/p' "$readme")" &&
+		sed -n 's/^ *\(sign_tool=.*\)/\1/p' "$readme" >> "$debian/etc/dkms/framework.conf" && grep -q '^sign_tool=' "$debian/etc/dkms/framework.conf" &&
+		in_debian dpkg-reconfigure vdpa-cvq-dkms && built "$kernel" &&
+		[ "$(modinfo -F signer "$debian/lib/modules/$kernel/updates/dkms/vhost.ko")" = 'modules of this machine' ]
+	local status=$?
+	sed -i '/^sign_tool=/d' "$debian/etc/dkms/framework.conf"
+	rm -f "$debian"/root/mok.*
+	return $status
+}
+
+goes() {
+	in_debian apt-get purge -y vdpa-cvq-dkms && trace > "$scratch/after" && diff "$scratch/before" "$scratch/after"
+}
+
+# In the VM, in Debian 11 again, on an overlay in memory.
+in_vm() {
+	mkdir -p /mnt/overlay && mount -t tmpfs memory /mnt/overlay && mkdir /mnt/overlay/{upper,work,debian} && modprobe overlay &&
+		mount -t overlay -o "lowerdir=$debian,upperdir=/mnt/overlay/upper,workdir=/mnt/overlay/work" overlay /mnt/overlay/debian || return
+	debian=/mnt/overlay/debian
+	mount -t proc proc "$debian/proc" && mount -t sysfs sys "$debian/sys" && mount --bind /dev "$debian/dev" && mount -t tmpfs run "$debian/run" &&
+		mount -t cgroup2 cgroup "$debian/sys/fs/cgroup"
+}
+
+# ours MODULE...: they are loaded, and come from outside of the kernel's tree; theirs: they are the kernel's own.
+ours() { local m; for m; do grep -q O "/sys/module/$m/taint" || return; done; }
+theirs() { local m; for m; do [ -e "/sys/module/$m/taint" ] && ! grep -q O "/sys/module/$m/taint" || return; done; }
+
+loads() { in_debian modprobe -a vhost_net vhost_vsock vhost_vdpa vdpa_sim_net && ours vhost_iotlb vhost vhost_net vhost_vsock vdpa vhost_vdpa vdpa_sim vdpa_sim_net; }
+
+# Debian 11 has no vdpa and no QEMU that is new enough: the one that is added with is this machine's.
+doctor() {
+	in_debian sh -c 'ulimit -l unlimited; vdpa-doctor' > "$scratch/said"
+	[ $? = 1 ] && grep -q '^ok  *modules: the series' "$scratch/said" && grep -q "^MISSING  QEMU" "$scratch/said" && grep -q "^MISSING  device: .*no program 'vdpa'" "$scratch/said" &&
+		vdpa dev add name vdpa0 mgmtdev vdpasim_net && in_debian sh -c 'ulimit -l unlimited; vdpa-doctor' > "$scratch/said"
+	[ $? = 1 ] && [ "$(grep -c '^MISSING' "$scratch/said")" = 1 ] && grep -q '^ok .*vdpa0: 2 groups' "$scratch/said" || { cat "$scratch/said"; return 1; }
+}
+
+node() { in_debian stat -c '%G %a' /dev/vhost-vdpa-0; }
+device_again() { vdpa dev del vdpa0; vdpa dev add name vdpa0 mgmtdev vdpasim_net && udevadm settle; }
+
+# It does nothing in a chroot unless it is told to.
+udevadm() { in_debian env SYSTEMD_IGNORE_CHROOT=1 udevadm "$@"; }
+
+# udev with its own rules, then with ours too.
+rule() {
+	in_debian /lib/systemd/systemd-udevd --daemon && device_again && [ "$(node)" = 'root 600' ] || { node; return 1; }
+	mkdir -p "$debian/etc/udev/rules.d"
+	cp "$debian/usr/share/doc/vdpa-cvq-dkms/examples/60-vhost-vdpa.rules" "$debian/etc/udev/rules.d/" && udevadm control --reload &&
+		device_again && [ "$(node)" = 'kvm 660' ] || { node; return 1; }
+	chown root:root /dev/vhost-vdpa-0 && chmod 600 /dev/vhost-vdpa-0 &&
+		in_debian env SYSTEMD_IGNORE_CHROOT=1 sh -c "$(sed -n 's/^#\t\(udevadm .*\)/\1/p' "$debian/etc/udev/rules.d/60-vhost-vdpa.rules")" && udevadm settle && [ "$(node)" = 'kvm 660' ] || { node; return 1; }
+}
+
+# The drop-in, on a service. What systemd doesn't understand, it says.
+verified() {
+	local dropin=$debian/etc/systemd/system/guest.service.d said
+	mkdir -p "$dropin" && printf '[Service]\nExecStart=/bin/true\n' > "$debian/etc/systemd/system/guest.service" &&
+		cp "$debian/usr/share/doc/vdpa-cvq-dkms/examples/vdpa-memlock.conf" "$dropin/" || return
+	[ "$#" = 0 ] || sed -i "$1" "$dropin/vdpa-memlock.conf"
+	said=$(in_debian systemd-analyze verify --man=no guest.service 2>&1)
+	local status=$?
+	rm -r "$dropin" "$debian/etc/systemd/system/guest.service"
+	echo "$said"
+	[ $status = 0 ] && [ -z "$said" ]
+}
+drop_in() { verified && ! verified 's/LimitMEMLOCK/LimitMEMLOK/' && ! verified 's/infinity/as much as you like/'; }
+
+removed_in_use() {
+	exec 7<> /dev/vhost-vdpa-0
+	in_debian apt-get purge -y vdpa-cvq-dkms && vdpa dev show vdpa0 && ours vhost vhost_vdpa
+	local status=$?
+	exec 7>&-
+	vdpa dev del vdpa0 && rmmod vdpa_sim_net vdpa_sim vringh vhost_vdpa vdpa_mgmt vdpa && in_debian modprobe -r vhost_net vhost_vsock vhost &&
+		in_debian modprobe -a vhost_net vhost_vsock && theirs vhost vhost_net vhost_vsock && ! in_debian modprobe vhost_vdpa && return $status
+}
+
+if [ "${1:-}" = --inside ]; then
+	tests=$2
+	check 'Debian 11 in the VM' in_vm
+	check 'the modules load' loads
+	check 'vdpa-doctor' doctor
+	check 'the udev rule' rule
+	check 'the drop-in' drop_in
+	check 'removed while in use' removed_in_use
+	finish
+	exit
+fi
+[ "$(id -u)" = 0 ] || { echo '1..0 # SKIP needs root'; exit 4; }
+[ "${1:-}" = --mounted ] || exec unshare -m "$0" --mounted
+start=$SECONDS
+check 'make deb' package
+check 'its version is that of the base and the series' named
+check 'lintian has nothing to say' clean
+check 'made again, it is the same' repeats
+check 'a Debian 11' make_debian
+[ -e "$root/root/made" ] && mount_debian && trace > "$scratch/before" || { finish; exit 1; }
+check 'it installs, for every 5.10' installs
+check 'other kernels are left alone' refuses
+check 'the examples are off' off
+echo "# before the VM: $((SECONDS - start)) s"
+umount "$debian/proc" "$debian/dev"
+"$top/scripts/vm" --stock -- "$0" --inside "$tests" > "$scratch/inside" 2>&1
+status=$?
+grep -v '^1\.\.' "$scratch/inside"
+tests=$(sed -n 's/^1\.\.//p' "$scratch/inside" | grep . || echo "$tests")
+failures=$((failures + (status != 0)))
+mount -t proc proc "$debian/proc" && mount --bind /dev "$debian/dev"
+echo "# with the VM: $((SECONDS - start)) s"
+check 'a kernel is installed later' kernel_comes
+check 'a kernel is removed' kernel_goes
+check 'an upgrade' upgrades
+check 'signed, as README.Debian says' signs
+check 'it goes without a trace' goes
+echo "# in all: $((SECONDS - start)) s"
+finish

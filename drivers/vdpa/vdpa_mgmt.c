@@ -2,16 +2,20 @@
 /*
  * The management interface of vDPA devices: the generic netlink family "vdpa",
  * which vdpa(8) uses. It lists management devices and devices, adds devices to
- * management devices and deletes them, and shows their configuration.
+ * management devices and deletes them, and shows their configuration and
+ * statistics.
  */
 
 #include <linux/ctype.h>
+#include <linux/delay.h>
 #include <linux/etherdevice.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <net/genetlink.h>
 #include <uapi/linux/vdpa.h>
+#include <uapi/linux/virtio_blk.h>
 #include <uapi/linux/virtio_net.h>
 
 #include "vdpa_priv.h"
@@ -22,10 +26,19 @@
 /* How often to read a configuration space that changes while it is read */
 #define VDPA_CONFIG_TRIES 16
 
+/* How often to try to lock a device's state, and milliseconds between tries */
+#define VDPA_LOCK_TRIES 10
+#define VDPA_LOCK_DELAY 20
+
 static struct genl_family vdpa_family;
 
 /* The management devices, by index. Read and changed under vdpa_lock. */
 static DEFINE_XARRAY_ALLOC(vdpa_mgmtdevs);
+
+union vdpa_view_config {
+	struct virtio_net_config net;
+	struct virtio_blk_config blk;
+};
 
 /*
  * A device's features, status and configuration space at one point in time.
@@ -38,15 +51,12 @@ struct vdpa_view {
 	u8 status;
 	bool little_endian;
 	size_t len;			/* valid bytes in config */
-	union {
-		struct virtio_net_config net;
-		u8 config[sizeof(struct virtio_net_config)];
-	};
+	union vdpa_view_config config;
 };
 
 /* True if the configuration space of the device contains the whole field. */
 #define vdpa_view_has(view, field) \
-	(offsetofend(typeof((view)->net), field) <= (view)->len)
+	(offsetofend(union vdpa_view_config, field) <= (view)->len)
 
 static bool vdpa_mgmtdev_is(const struct vdpa_mgmt_dev *mdev,
 			    const char *bus, const char *name)
@@ -197,6 +207,23 @@ static int vdpa_put_dev(struct sk_buff *msg, void *object)
 }
 
 /*
+ * The parent may wait for its device with the lock held, e.g. for a process that
+ * implements it. Don't wait as long: others wait for vdpa_lock.
+ */
+static bool vdpa_trylock_state(struct vdpa_device *vdev)
+{
+	int tries = VDPA_LOCK_TRIES;
+
+	while (!mutex_trylock(&vdev->state_lock)) {
+		if (!--tries)
+			return false;
+		msleep(VDPA_LOCK_DELAY);
+	}
+
+	return true;
+}
+
+/*
  * Fill a view. vdpa_get_config() can't be used: it sets the features to 0 if
  * the driver hasn't set any, and to look at a device must not change it.
  */
@@ -209,21 +236,19 @@ static int vdpa_view_take(struct vdpa_device *vdev, struct vdpa_view *view)
 
 	memset(view, 0, sizeof(*view));
 
-	mutex_lock(&vdev->state_lock);
+	if (!vdpa_trylock_state(vdev))
+		return -EBUSY;
 	view->features = ops->get_features(vdev);
 	view->driver_features = ops->get_driver_features(vdev);
 	view->status = ops->get_status(vdev);
 	view->little_endian = virtio_legacy_is_little_endian() ||
 		view->driver_features & BIT_ULL(VIRTIO_F_VERSION_1);
 
-	if (ops->get_device_id(vdev) != VIRTIO_ID_NET)
-		goto out;
-
 	/* Drivers are locked out, but the device may change its configuration. */
 	view->len = min(ops->get_config_size(vdev), sizeof(view->config));
 	do {
 		gen = ops->get_generation ? ops->get_generation(vdev) : 0;
-		ops->get_config(vdev, 0, view->config, view->len);
+		ops->get_config(vdev, 0, &view->config, view->len);
 		if (!ops->get_generation || ops->get_generation(vdev) == gen)
 			goto out;
 	} while (--tries);
@@ -239,34 +264,152 @@ static u16 vdpa_view_u16(const struct vdpa_view *view, __virtio16 val)
 	return __virtio16_to_cpu(view->little_endian, val);
 }
 
+static u32 vdpa_view_u32(const struct vdpa_view *view, __virtio32 val)
+{
+	return __virtio32_to_cpu(view->little_endian, val);
+}
+
+static u64 vdpa_view_u64(const struct vdpa_view *view, __virtio64 val)
+{
+	return __virtio64_to_cpu(view->little_endian, val);
+}
+
 /* Put the fields of a network device that it has the features for. */
 static int vdpa_put_net_config(struct sk_buff *msg,
 			       const struct vdpa_view *view)
 {
-	const struct virtio_net_config *net = &view->net;
+	const struct virtio_net_config *net = &view->config.net;
 	u16 pairs = 1;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_MAC) &&
-	    vdpa_view_has(view, mac) &&
+	    vdpa_view_has(view, net.mac) &&
 	    nla_put(msg, VDPA_ATTR_DEV_NET_CFG_MACADDR, ETH_ALEN, net->mac))
 		return -EMSGSIZE;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_STATUS) &&
-	    vdpa_view_has(view, status) &&
+	    vdpa_view_has(view, net.status) &&
 	    nla_put_u16(msg, VDPA_ATTR_DEV_NET_STATUS,
 			vdpa_view_u16(view, net->status)))
 		return -EMSGSIZE;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_MQ) &&
-	    vdpa_view_has(view, max_virtqueue_pairs))
+	    vdpa_view_has(view, net.max_virtqueue_pairs))
 		pairs = vdpa_view_u16(view, net->max_virtqueue_pairs);
 	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs))
 		return -EMSGSIZE;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_MTU) &&
-	    vdpa_view_has(view, mtu) &&
+	    vdpa_view_has(view, net.mtu) &&
 	    nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MTU,
 			vdpa_view_u16(view, net->mtu)))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_blk_topology(struct sk_buff *msg,
+				 const struct vdpa_view *view)
+{
+	const struct virtio_blk_config *blk = &view->config.blk;
+
+	if (nla_put_u8(msg, VDPA_ATTR_DEV_BLK_CFG_PHY_BLK_EXP,
+		       blk->physical_block_exp) ||
+	    nla_put_u8(msg, VDPA_ATTR_DEV_BLK_CFG_ALIGN_OFFSET,
+		       blk->alignment_offset) ||
+	    nla_put_u16(msg, VDPA_ATTR_DEV_BLK_CFG_MIN_IO_SIZE,
+			vdpa_view_u16(view, blk->min_io_size)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_OPT_IO_SIZE,
+			vdpa_view_u32(view, blk->opt_io_size)))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_blk_discard(struct sk_buff *msg,
+				const struct vdpa_view *view)
+{
+	const struct virtio_blk_config *blk = &view->config.blk;
+
+	if (nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_MAX_DISCARD_SEC,
+			vdpa_view_u32(view, blk->max_discard_sectors)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_MAX_DISCARD_SEG,
+			vdpa_view_u32(view, blk->max_discard_seg)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_DISCARD_SEC_ALIGN,
+			vdpa_view_u32(view, blk->discard_sector_alignment)))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_blk_write_zeroes(struct sk_buff *msg,
+				     const struct vdpa_view *view)
+{
+	const struct virtio_blk_config *blk = &view->config.blk;
+
+	if (nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEC,
+			vdpa_view_u32(view, blk->max_write_zeroes_sectors)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEG,
+			vdpa_view_u32(view, blk->max_write_zeroes_seg)))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+/* Put the fields of a block device that it has the features for. */
+static int vdpa_put_blk_config(struct sk_buff *msg,
+			       const struct vdpa_view *view)
+{
+	const struct virtio_blk_config *blk = &view->config.blk;
+
+	if (nla_put_u8(msg, VDPA_ATTR_DEV_BLK_READ_ONLY,
+		       !!(view->features & BIT_ULL(VIRTIO_BLK_F_RO))) ||
+	    nla_put_u8(msg, VDPA_ATTR_DEV_BLK_FLUSH,
+		       !!(view->features & BIT_ULL(VIRTIO_BLK_F_FLUSH))))
+		return -EMSGSIZE;
+
+	if (vdpa_view_has(view, blk.capacity) &&
+	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_BLK_CFG_CAPACITY,
+			      vdpa_view_u64(view, blk->capacity),
+			      VDPA_ATTR_PAD))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_SIZE_MAX) &&
+	    vdpa_view_has(view, blk.size_max) &&
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX,
+			vdpa_view_u32(view, blk->size_max)))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_SEG_MAX) &&
+	    vdpa_view_has(view, blk.seg_max) &&
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_SEG_MAX,
+			vdpa_view_u32(view, blk->seg_max)))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) &&
+	    vdpa_view_has(view, blk.blk_size) &&
+	    nla_put_u32(msg, VDPA_ATTR_DEV_BLK_CFG_BLK_SIZE,
+			vdpa_view_u32(view, blk->blk_size)))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) &&
+	    vdpa_view_has(view, blk.opt_io_size) &&
+	    vdpa_put_blk_topology(msg, view))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_MQ) &&
+	    vdpa_view_has(view, blk.num_queues) &&
+	    nla_put_u16(msg, VDPA_ATTR_DEV_BLK_CFG_NUM_QUEUES,
+			vdpa_view_u16(view, blk->num_queues)))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_DISCARD) &&
+	    vdpa_view_has(view, blk.discard_sector_alignment) &&
+	    vdpa_put_blk_discard(msg, view))
+		return -EMSGSIZE;
+
+	if (view->features & BIT_ULL(VIRTIO_BLK_F_WRITE_ZEROES) &&
+	    vdpa_view_has(view, blk.max_write_zeroes_seg) &&
+	    vdpa_put_blk_write_zeroes(msg, view))
 		return -EMSGSIZE;
 
 	return 0;
@@ -294,8 +437,77 @@ static int vdpa_put_config(struct sk_buff *msg, void *object)
 			      view.driver_features, VDPA_ATTR_PAD))
 		return -EMSGSIZE;
 
-	if (device_id == VIRTIO_ID_NET)
+	switch (device_id) {
+	case VIRTIO_ID_NET:
 		return vdpa_put_net_config(msg, &view);
+	case VIRTIO_ID_BLOCK:
+		return vdpa_put_blk_config(msg, &view);
+	default:
+		return 0;
+	}
+}
+
+/* A virtqueue that a request names */
+struct vdpa_vq {
+	struct vdpa_device *vdev;
+	u32 idx;
+};
+
+/* vdpa(8) tells the type of a network device's queue from its index. */
+static int vdpa_put_vq_type(struct sk_buff *msg, struct vdpa_device *vdev)
+{
+	struct vdpa_view view;
+	u16 pairs = 1;
+	int ret;
+
+	ret = vdpa_view_take(vdev, &view);
+	if (ret)
+		return ret;
+
+	if (view.driver_features & BIT_ULL(VIRTIO_NET_F_MQ) &&
+	    vdpa_view_has(&view, max_virtqueue_pairs))
+		pairs = vdpa_view_u16(&view, view.net.max_virtqueue_pairs);
+
+	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs) ||
+	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_NEGOTIATED_FEATURES,
+			      view.driver_features, VDPA_ATTR_PAD))
+		return -EMSGSIZE;
+
+	return 0;
+}
+
+static int vdpa_put_vq_stats(struct sk_buff *msg, void *object)
+{
+	struct vdpa_vq_stat stats[VDPA_VQ_STATS_MAX];
+	const struct vdpa_vq *vq = object;
+	struct vdpa_device *vdev = vq->vdev;
+	const struct vdpa_config_ops *ops = vdev->config;
+	u32 device_id = ops->get_device_id(vdev);
+	unsigned int i, n;
+	int ret;
+
+	if (nla_put_string(msg, VDPA_ATTR_DEV_NAME, dev_name(&vdev->dev)) ||
+	    nla_put_u32(msg, VDPA_ATTR_DEV_ID, device_id))
+		return -EMSGSIZE;
+
+	if (device_id == VIRTIO_ID_NET) {
+		ret = vdpa_put_vq_type(msg, vdev);
+		if (ret)
+			return ret;
+	}
+
+	if (nla_put_u32(msg, VDPA_ATTR_DEV_QUEUE_INDEX, vq->idx))
+		return -EMSGSIZE;
+
+	n = min_t(unsigned int, ops->get_vq_stats(vdev, vq->idx, stats),
+		  ARRAY_SIZE(stats));
+	for (i = 0; i < n; i++) {
+		if (nla_put_string(msg, VDPA_ATTR_DEV_VENDOR_ATTR_NAME,
+				   stats[i].name) ||
+		    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_VENDOR_ATTR_VALUE,
+				      stats[i].value, VDPA_ATTR_PAD))
+			return -EMSGSIZE;
+	}
 
 	return 0;
 }
@@ -337,7 +549,7 @@ static int vdpa_reply(struct genl_info *info, u8 cmd, vdpa_put_t *put,
 		nlmsg_free(msg);
 		if (ret == -EBUSY)
 			NL_SET_ERR_MSG(info->extack,
-				       "The configuration keeps changing");
+				       "The device is busy, or its configuration keeps changing");
 		return ret;
 	}
 
@@ -661,7 +873,8 @@ static bool vdpa_mgmtdev_has_file(const struct vdpa_mgmt_dev *mdev,
 	return file;
 }
 
-static int vdpa_dev_new(struct genl_info *info)
+/* Returns the device, registered but not yet probed, or an ERR_PTR(). */
+static struct vdpa_device *vdpa_dev_new(struct genl_info *info)
 {
 	struct nlattr *name = info->attrs[VDPA_ATTR_DEV_NAME];
 	struct vdpa_dev_set_config config = {};
@@ -671,38 +884,41 @@ static int vdpa_dev_new(struct genl_info *info)
 
 	mdev = vdpa_mgmtdev_get(info);
 	if (IS_ERR(mdev))
-		return PTR_ERR(mdev);
+		return ERR_CAST(mdev);
 
 	ret = vdpa_nl_parse_config(mdev, info, &config);
 	if (ret)
-		return ret;
+		return ERR_PTR(ret);
 
 	if (vdpa_find_device(nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
 				    "There is a device of that name");
-		return -EEXIST;
+		return ERR_PTR(-EEXIST);
 	}
 	/* device_add() would notice that too, with a stack trace in the log. */
 	if (vdpa_mgmtdev_has_file(mdev, nla_data(name))) {
 		NL_SET_ERR_MSG_ATTR(info->extack, name,
 				    "The management device has a file of that name in sysfs");
-		return -EEXIST;
+		return ERR_PTR(-EEXIST);
 	}
 
 	vdev = mdev->ops->dev_add(mdev, nla_data(name), &config, info->extack);
 	if (IS_ERR(vdev))
-		return PTR_ERR(vdev);
+		return vdev;
 
 	vdev->mdev = mdev;
 	ret = vdpa_register_device_locked(vdev);
-	if (ret)
+	if (ret) {
 		put_device(&vdev->dev);
+		return ERR_PTR(ret);
+	}
 
-	return ret;
+	return vdev;
 }
 
 static int vdpa_cmd_dev_new(struct sk_buff *skb, struct genl_info *info)
 {
+	struct vdpa_device *vdev;
 	int ret;
 
 	ret = vdpa_nl_check_name(info->attrs[VDPA_ATTR_DEV_NAME], info->extack);
@@ -710,10 +926,14 @@ static int vdpa_cmd_dev_new(struct sk_buff *skb, struct genl_info *info)
 		return ret;
 
 	mutex_lock(&vdpa_lock);
-	ret = vdpa_dev_new(info);
+	vdev = vdpa_dev_new(info);
 	mutex_unlock(&vdpa_lock);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
 
-	return ret;
+	vdpa_attach_device(vdev);
+
+	return 0;
 }
 
 static int vdpa_dev_del(struct genl_info *info)
@@ -787,6 +1007,46 @@ static int vdpa_cmd_config_dump(struct sk_buff *msg,
 			 vdpa_put_config);
 }
 
+static int vdpa_vstats_get(struct genl_info *info)
+{
+	struct nlattr *idx = info->attrs[VDPA_ATTR_DEV_QUEUE_INDEX];
+	struct vdpa_vq vq;
+
+	vq.vdev = vdpa_dev_get(info);
+	if (IS_ERR(vq.vdev))
+		return PTR_ERR(vq.vdev);
+
+	if (!idx) {
+		NL_SET_ERR_MSG(info->extack, "No virtqueue named");
+		return -EINVAL;
+	}
+	vq.idx = nla_get_u32(idx);
+	if (vq.idx >= vq.vdev->nvqs) {
+		NL_SET_ERR_MSG_ATTR(info->extack, idx, "No such virtqueue");
+		return -EINVAL;
+	}
+	vq.idx = array_index_nospec(vq.idx, vq.vdev->nvqs);
+
+	if (!vq.vdev->config->get_vq_stats) {
+		NL_SET_ERR_MSG(info->extack, "The device has no statistics");
+		return -EOPNOTSUPP;
+	}
+
+	return vdpa_reply(info, VDPA_CMD_DEV_VSTATS_GET, vdpa_put_vq_stats,
+			  &vq);
+}
+
+static int vdpa_cmd_vstats_get(struct sk_buff *skb, struct genl_info *info)
+{
+	int ret;
+
+	mutex_lock(&vdpa_lock);
+	ret = vdpa_vstats_get(info);
+	mutex_unlock(&vdpa_lock);
+
+	return ret;
+}
+
 /* A policy for each command: it refuses attributes that it doesn't use. */
 
 static const struct nla_policy vdpa_mgmtdev_policy[] = {
@@ -806,6 +1066,11 @@ static const struct nla_policy vdpa_new_policy[] = {
 
 static const struct nla_policy vdpa_dev_policy[] = {
 	[VDPA_ATTR_DEV_NAME]		= { .type = NLA_NUL_STRING },
+};
+
+static const struct nla_policy vdpa_vstats_policy[] = {
+	[VDPA_ATTR_DEV_NAME]		= { .type = NLA_NUL_STRING },
+	[VDPA_ATTR_DEV_QUEUE_INDEX]	= { .type = NLA_U32 },
 };
 
 static const struct genl_ops vdpa_ops[] = {
@@ -844,6 +1109,12 @@ static const struct genl_ops vdpa_ops[] = {
 		.doit = vdpa_cmd_config_get,
 		.dumpit = vdpa_cmd_config_dump,
 	},
+	{
+		.cmd = VDPA_CMD_DEV_VSTATS_GET,
+		.policy = vdpa_vstats_policy,
+		.maxattr = ARRAY_SIZE(vdpa_vstats_policy) - 1,
+		.doit = vdpa_cmd_vstats_get,
+	},
 };
 
 static struct genl_family vdpa_family __ro_after_init = {
@@ -852,7 +1123,7 @@ static struct genl_family vdpa_family __ro_after_init = {
 	.module = THIS_MODULE,
 	.ops = vdpa_ops,
 	.n_ops = ARRAY_SIZE(vdpa_ops),
-	/* Don't block other families while vdpa_lock is held, e.g. in probe. */
+	/* Don't block other families while vdpa_lock is held, e.g. in remove. */
 	.parallel_ops = true,
 };
 

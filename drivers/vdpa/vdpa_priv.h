@@ -13,7 +13,8 @@
 /*
  * Held while a device or a management device is registered, unregistered or
  * looked up, and while a device that was looked up is used: it stays
- * registered. Outermost; device locks and vdpa_device.state_lock nest inside.
+ * registered. Not held while a driver probes a new device, which can take long.
+ * Outermost; device locks and vdpa_device.state_lock nest inside.
  */
 extern struct mutex vdpa_lock;
 
@@ -22,6 +23,7 @@ extern struct xarray vdpa_devices;
 
 struct vdpa_device *vdpa_find_device(const char *name);
 int vdpa_register_device_locked(struct vdpa_device *vdev);
+void vdpa_attach_device(struct vdpa_device *vdev);
 void vdpa_unregister_device_locked(struct vdpa_device *vdev);
 
 #endif /* _VDPA_PRIV_H */

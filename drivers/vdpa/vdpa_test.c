@@ -120,7 +120,8 @@ static int test_set_features(struct vdpa_device *vdpa, u64 features)
 
 static u64 test_get_driver_features(struct vdpa_device *vdpa)
 {
-	return 0;
+	test_state_op(vdpa);
+	return BIT_ULL(VIRTIO_F_RING_PACKED);
 }
 
 static size_t test_get_config_size(struct vdpa_device *vdpa)
@@ -395,13 +396,15 @@ static void vdpa_test_state_lock(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, vdpa_get_features(vdpa),
 			BIT_ULL(VIRTIO_F_VERSION_1));
 	KUNIT_EXPECT_EQ(test, vdpa_set_features(vdpa, 0), 0);
+	KUNIT_EXPECT_EQ(test, vdpa_get_driver_features(vdpa),
+			BIT_ULL(VIRTIO_F_RING_PACKED));
 	vdpa_set_status(vdpa, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	vdpa_get_config(vdpa, 0, &byte, sizeof(byte));
 	vdpa_set_config(vdpa, 0, &byte, sizeof(byte));
 	KUNIT_EXPECT_EQ(test, vdpa_set_group_asid(vdpa, 0, 0), 0);
 	KUNIT_EXPECT_EQ(test, vdpa_reset(vdpa), 0);
 
-	KUNIT_EXPECT_EQ(test, seen.state_calls, 7);
+	KUNIT_EXPECT_EQ(test, seen.state_calls, 8);
 	KUNIT_EXPECT_EQ(test, seen.unlocked_calls, 0);
 	KUNIT_EXPECT_FALSE(test, mutex_is_locked(&vdpa->state_lock));
 }

@@ -29,17 +29,20 @@
  * struct vhost_vdpa - the character device of a vDPA device
  * @vdev: the vhost device.  Its mutex serializes messages and ioctls, and is
  *	held while they access userspace's memory.
- * @lock: protects @vdpa, @file and @spaces.  Held while the device is used,
- *	except for kicks and doorbells; never held while userspace's memory is
- *	accessed or a page is locked, both of which can take forever.  So
- *	removal of the device, which takes it, is never held up by userspace.
+ * @lock: protects @vdpa, @file, @suspended and @spaces.  Held while the device
+ *	is used, except for kicks and doorbells; never held while userspace's
+ *	memory is accessed or a page is locked, both of which can take forever.
+ *	So removal of the device, which takes it, is never held up by userspace.
  * @vdpa: the vDPA device; NULL once it has been removed.  It stays while @lock
  *	is held, or in a read-side critical section of @srcu.
  * @srcu: for kicks, which come in atomic context, and for page faults of
  *	doorbells, which come with mmap_lock held
  * @file: the open file, or NULL.  There can be one.
+ * @suspended: the device is suspended, and can be resumed or reset
  * @spaces: address spaces
  * @vqs: virtqueues; there are @vdev.nvqs
+ * @debugfs_open: the file "open" in debugfs
+ * @debugfs_spaces: the file "address_spaces" in debugfs
  * @dev: device in sysfs, of which the open file has a reference
  * @cdev: character device
  * @minor: its minor number
@@ -56,13 +59,16 @@
  */
 struct vhost_vdpa {
 	struct vhost_dev vdev;
-	/* Protects @vdpa, @file and @spaces */
+	/* Protects @vdpa, @file, @suspended and @spaces */
 	struct mutex lock;
 	struct vdpa_device __rcu *vdpa;
 	struct srcu_struct srcu;
 	struct file *file;
+	bool suspended;
 	struct vhost_vdpa_spaces spaces;
 	struct vhost_virtqueue *vqs;
+	struct dentry *debugfs_open;
+	struct dentry *debugfs_spaces;
 	struct device dev;
 	struct cdev cdev;
 	int minor;

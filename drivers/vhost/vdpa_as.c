@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Address spaces of vhost-vdpa: find or create one, pin memory and map it,
- * unmap it and unpin it, account for it, tear everything down.
+ * Address spaces of vhost-vdpa: find or create one, pin memory (or find the
+ * files that it is mapped from) and map it, unmap it and unpin it, account for
+ * it, tear everything down.
  *
  * A page is unpinned only after the parent has confirmed that the device can't
  * reach it any more.
@@ -14,6 +15,8 @@
  *         Jason Wang <jasowang@redhat.com>
  */
 
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/hugetlb.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -21,6 +24,7 @@
 #include <linux/nospec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 
 #include <trace/events/vhost_vdpa.h>
@@ -95,13 +99,19 @@ static inline void vhost_vdpa_resched(void)
 
 /*
  * Unpin and free a map that neither an IOTLB nor the parent has.  Returns the
- * number of its pages.
+ * number of its pages that were pinned.
  */
 static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 {
 	unsigned long pfn = PFN_DOWN(map->addr), npages = PFN_DOWN(map->size);
 	unsigned long end = pfn + npages;
 	struct page *page;
+
+	if (map->file) {
+		fput(map->file);
+		kfree(map);
+		return 0;
+	}
 
 	for (; pfn < end; pfn++) {
 		page = pfn_to_page(pfn);
@@ -157,6 +167,7 @@ static int vhost_vdpa_sync(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 	list_splice_tail_init(&as->stale, unmapped);
 	v->spaces.nmappings -= as->nstale;
 	as->nstale = 0;
+	as->stale_size = 0;
 
 	return 0;
 }
@@ -197,8 +208,11 @@ static int vhost_vdpa_map(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
 
 		list_del(&map->link);
 		vhost_iotlb_map_link(&as->iotlb, map);
-		if (map->flags & VHOST_MAP_F_FIRST)
+		as->size += map->size;
+		if (map->flags & VHOST_MAP_F_FIRST) {
+			as->nmappings++;
 			v->spaces.nmappings++;
+		}
 		vhost_vdpa_resched();
 	}
 
@@ -273,9 +287,12 @@ static int vhost_vdpa_remove_mapping(struct vhost_vdpa *v,
 
 	trace_vhost_vdpa_unmap(vdpa, as->id, start, size);
 
+	as->nmappings--;
+	as->size -= size;
 	if (vhost_vdpa_has_set_map(vdpa)) {
 		unmapped = &as->stale;
 		as->nstale++;
+		as->stale_size += size;
 	} else {
 		v->spaces.nmappings--;
 	}
@@ -419,6 +436,7 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 				map->last = iova - 1;
 				map->size = 0;
 				map->addr = PFN_PHYS(pfn);
+				map->file = NULL;
 				map->perm = msg->perm;
 				map->flags = list_empty(maps) ?
 					     VHOST_MAP_F_FIRST : 0;
@@ -438,6 +456,78 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 
 err:
 	vhost_vdpa_free_maps(maps);
+	return r;
+}
+
+/*
+ * Can the memory of a VMA be shared with another process, with this permission?
+ * The process gets no more than the owner has.
+ */
+static bool vhost_vdpa_can_share(const struct vm_area_struct *vma, u32 perm)
+{
+	if (!vma->vm_file || !S_ISREG(file_inode(vma->vm_file)->i_mode) ||
+	    !(vma->vm_flags & VM_MAYSHARE) ||
+	    vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP))
+		return false;
+
+	if (perm & VHOST_ACCESS_WO)
+		return (vma->vm_flags & (VM_SHARED | VM_WRITE)) ==
+		       (VM_SHARED | VM_WRITE);
+
+	return vma->vm_flags & VM_READ;
+}
+
+/*
+ * Find the files that the memory of an UPDATE is mapped from.  The memory is
+ * current's.  All of it must be shared: what is written to a private mapping
+ * isn't in the file.
+ *
+ * Returns 0 with a list of maps, one for each contiguous part of a file, or an
+ * error with an empty list.
+ */
+static int vhost_vdpa_get_files(struct vhost_vdpa *v,
+				const struct vhost_iotlb_msg *msg,
+				struct list_head *maps)
+{
+	unsigned long uaddr = untagged_addr(msg->uaddr);
+	struct mm_struct *mm = v->vdev.mm;
+	struct vm_area_struct *vma;
+	struct vhost_iotlb_map *map;
+	u64 iova = msg->iova, left = msg->size;
+	int r = 0;
+
+	mmap_read_lock(mm);
+	for (vma = find_vma(mm, uaddr); left; vma = vma->vm_next) {
+		if (!vma || vma->vm_start > uaddr ||
+		    !vhost_vdpa_can_share(vma, msg->perm)) {
+			r = -EFAULT;
+			break;
+		}
+
+		map = kmalloc(sizeof(*map), GFP_KERNEL);
+		if (!map) {
+			r = -ENOMEM;
+			break;
+		}
+		map->start = iova;
+		map->size = min_t(u64, left, vma->vm_end - uaddr);
+		map->last = iova + map->size - 1;
+		map->addr = ((u64)vma->vm_pgoff << PAGE_SHIFT) +
+			    (uaddr - vma->vm_start);
+		map->file = get_file(vma->vm_file);
+		map->perm = msg->perm;
+		map->flags = list_empty(maps) ? VHOST_MAP_F_FIRST : 0;
+		list_add_tail(&map->link, maps);
+
+		iova += map->size;
+		uaddr += map->size;
+		left -= map->size;
+	}
+	mmap_read_unlock(mm);
+
+	if (r)
+		vhost_vdpa_free_maps(maps);
+
 	return r;
 }
 
@@ -502,7 +592,7 @@ static struct vhost_vdpa_as *vhost_vdpa_admit(struct vhost_vdpa *v, u32 asid,
 		r = -ENOSPC;
 	mutex_unlock(&v->lock);
 
-	if (!r)
+	if (!r && !v->spaces.files)
 		r = vhost_vdpa_account(v->vdev.mm, PFN_DOWN(msg->size),
 				       memlock);
 
@@ -553,7 +643,8 @@ static bool vhost_vdpa_release_stale(struct vhost_vdpa *v, u32 asid)
  * -EEXIST if the range overlaps another mapping,
  * -ENOSPC if there are max_mappings already,
  * -ENOMEM if RLIMIT_MEMLOCK is exceeded or memory has run out,
- * -EFAULT or another error of pin_user_pages(), or the parent's.
+ * -EFAULT or another error of pin_user_pages(), or the parent's;
+ * -EFAULT if the parent maps files and the memory isn't shared.
  */
 int vhost_vdpa_as_map(struct vhost_vdpa *v, u32 asid,
 		      const struct vhost_iotlb_msg *msg,
@@ -578,11 +669,16 @@ int vhost_vdpa_as_map(struct vhost_vdpa *v, u32 asid,
 		memset(memlock, 0, sizeof(*memlock));
 	}
 
-	r = vhost_vdpa_pin(v, msg, &maps);
-	if (r) {
-		atomic64_sub(PFN_DOWN(msg->size), &v->vdev.mm->pinned_vm);
-		return r;
+	if (v->spaces.files) {
+		r = vhost_vdpa_get_files(v, msg, &maps);
+	} else {
+		r = vhost_vdpa_pin(v, msg, &maps);
+		if (r)
+			atomic64_sub(PFN_DOWN(msg->size),
+				     &v->vdev.mm->pinned_vm);
 	}
+	if (r)
+		return r;
 
 	/* Nothing has changed meanwhile, unless the device has been removed */
 	mutex_lock(&v->lock);
@@ -825,6 +921,7 @@ int vhost_vdpa_spaces_open(struct vhost_vdpa *v)
 	lockdep_assert_held(&v->lock);
 
 	spaces->nas = vhost_vdpa_device(v)->nas;
+	spaces->files = vhost_vdpa_device(v)->map_files;
 	spaces->as = kvcalloc(spaces->nas, sizeof(*spaces->as), GFP_KERNEL);
 	if (!spaces->as)
 		return -ENOMEM;
@@ -907,6 +1004,32 @@ void vhost_vdpa_spaces_close(struct vhost_vdpa *v)
 	spaces->nmappings = 0;
 
 	vhost_vdpa_free_domain(v);
+}
+
+/**
+ * vhost_vdpa_spaces_show - print a line for each address space
+ * @v: the vhost-vdpa device
+ * @seq: where to print: ASID, mappings, bytes of these, pages that are pinned.
+ *	Pages stay pinned until the parent doesn't use them any more.
+ *
+ * Context: with @v->lock.
+ */
+void vhost_vdpa_spaces_show(struct vhost_vdpa *v, struct seq_file *seq)
+{
+	const struct vhost_vdpa_as *as;
+	unsigned int i;
+
+	lockdep_assert_held(&v->lock);
+
+	for (i = 0; v->spaces.as && i < v->spaces.nas; i++) {
+		as = v->spaces.as[i];
+		if (as)
+			seq_printf(seq, "%u %u %llu %llu\n", i, as->nmappings,
+				   as->size,
+				   (as->size + as->stale_size) >> PAGE_SHIFT);
+		else
+			seq_printf(seq, "%u 0 0 0\n", i);
+	}
 }
 
 /**

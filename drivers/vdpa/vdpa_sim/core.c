@@ -137,7 +137,8 @@ static int vdpasim_reset(struct vdpa_device *vdpa)
 		vdpasim_vq_reset(&sim->vqs[i]);
 
 	vdpasim_iommu_reset(sim);
-	sim->class->reset(sim);
+	if (sim->class->reset)
+		sim->class->reset(sim);
 	if (sim->doorbell)
 		clear_page(sim->doorbell);
 
@@ -203,6 +204,20 @@ static u16 vdpasim_get_vq_num_max(struct vdpa_device *vdpa)
 	return VDPASIM_QUEUE_MAX;
 }
 
+static unsigned int vdpasim_get_vq_stats(struct vdpa_device *vdpa, u16 idx,
+					 struct vdpa_vq_stat *stats)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	unsigned int n = 0;
+
+	mutex_lock(&sim->lock);
+	if (sim->class->get_vq_stats)
+		n = sim->class->get_vq_stats(sim, idx, stats);
+	mutex_unlock(&sim->lock);
+
+	return n;
+}
+
 static u32 vdpasim_get_device_id(struct vdpa_device *vdpa)
 {
 	return vdpa_to_sim(vdpa)->class->device_id;
@@ -257,6 +272,27 @@ static int vdpasim_suspend(struct vdpa_device *vdpa)
 	return 0;
 }
 
+static int vdpasim_resume(struct vdpa_device *vdpa)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	unsigned int i;
+	int ret = 0;
+
+	mutex_lock(&sim->lock);
+	/* The driver may have moved the rings. */
+	for (i = 0; i < sim->class->nvqs && !ret; i++)
+		if (sim->vqs[i].ready)
+			ret = vdpasim_vq_init_ring(sim, &sim->vqs[i]);
+	if (!ret) {
+		sim->suspended = false;
+		/* Kicks had no effect meanwhile. */
+		vdpasim_kick_all(sim);
+	}
+	mutex_unlock(&sim->lock);
+
+	return ret;
+}
+
 static size_t vdpasim_get_config_size(struct vdpa_device *vdpa)
 {
 	return vdpa_to_sim(vdpa)->class->config_size;
@@ -293,7 +329,8 @@ static void vdpasim_set_config(struct vdpa_device *vdpa, unsigned int offset,
 		return;
 
 	mutex_lock(&sim->lock);
-	sim->class->set_config(sim, offset, buf, len);
+	if (sim->class->set_config)
+		sim->class->set_config(sim, offset, buf, len);
 	mutex_unlock(&sim->lock);
 }
 
@@ -302,7 +339,8 @@ static void vdpasim_close(struct vdpa_device *vdpa)
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
 	mutex_lock(&sim->lock);
-	sim->class->close(sim);
+	if (sim->class->close)
+		sim->class->close(sim);
 	mutex_unlock(&sim->lock);
 }
 
@@ -363,13 +401,17 @@ static const struct vdpa_config_ops vdpasim_ops = {
 	.get_driver_features	= vdpasim_get_driver_features,
 	.set_config_cb		= vdpasim_set_config_cb,
 	.get_vq_num_max		= vdpasim_get_vq_num_max,
+	.get_vq_size		= vdpasim_get_vq_size,
+	.get_vq_info		= vdpasim_get_vq_info,
 	.get_vq_group		= vdpasim_get_vq_group,
+	.get_vq_stats		= vdpasim_get_vq_stats,
 	.get_device_id		= vdpasim_get_device_id,
 	.get_vendor_id		= vdpasim_get_vendor_id,
 	.get_status		= vdpasim_get_status,
 	.set_status		= vdpasim_set_status,
 	.reset			= vdpasim_reset,
 	.suspend		= vdpasim_suspend,
+	.resume			= vdpasim_resume,
 	.get_backend_features	= vdpasim_get_backend_features,
 	.get_config_size	= vdpasim_get_config_size,
 	.get_config		= vdpasim_get_config,

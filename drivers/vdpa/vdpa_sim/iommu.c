@@ -166,6 +166,7 @@ static struct vhost_iotlb_map *vdpasim_alloc_map(u64 start, u64 last, u64 addr,
 	map->last = last;
 	map->size = last - start + 1;
 	map->addr = addr;
+	map->file = NULL;
 	map->perm = perm;
 	map->flags = 0;
 

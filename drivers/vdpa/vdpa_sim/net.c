@@ -63,12 +63,39 @@ enum {
 				 VLAN_ETH_HLEN + ETH_MAX_MTU)
 
 /**
+ * struct vdpasim_net_stats - what has been counted since the device was added
+ * @rx_packets: frames that the driver has received
+ * @rx_bytes: bytes of these, without the virtio-net header
+ * @rx_errors: frames lost because the buffer was too small, or not mapped
+ * @rx_drops: frames lost because there was no buffer
+ * @tx_packets: frames that the driver has sent, filtered ones included
+ * @tx_bytes: bytes of these, without the virtio-net header
+ * @tx_errors: buffers that weren't a frame, or weren't mapped
+ * @tx_filtered: frames that were for somebody else
+ * @commands: control commands that were answered
+ * @successes: those that were carried out
+ */
+struct vdpasim_net_stats {
+	u64 rx_packets;
+	u64 rx_bytes;
+	u64 rx_errors;
+	u64 rx_drops;
+	u64 tx_packets;
+	u64 tx_bytes;
+	u64 tx_errors;
+	u64 tx_filtered;
+	u64 commands;
+	u64 successes;
+};
+
+/**
  * struct vdpasim_net - a simulated network device
  * @sim: the device
  * @added_mac: the address that it was created with
  * @default_mac: the address that it has after a reset
  * @mac: its address
  * @mtu: the largest payload of a frame
+ * @stats: statistics
  * @buf: the frame that is being looped, with the virtio-net header
  */
 struct vdpasim_net {
@@ -77,6 +104,7 @@ struct vdpasim_net {
 	u8 default_mac[ETH_ALEN];
 	u8 mac[ETH_ALEN];
 	u16 mtu;
+	struct vdpasim_net_stats stats;
 	void *buf;
 };
 
@@ -93,11 +121,6 @@ static size_t vdpasim_net_hdr_len(const struct vdpasim *sim)
 	return sizeof(struct virtio_net_hdr);
 }
 
-static bool vdpasim_net_vq_active(const struct vdpasim_vq *vq)
-{
-	return vq->ready && !vq->broken;
-}
-
 /*
  * Deliver the frame in net->buf to the driver, or drop it if there is no buffer
  * or too small a one.  Returns false if it hasn't been dropped, but should be
@@ -110,10 +133,16 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 	struct virtio_net_hdr_mrg_rxbuf *hdr = net->buf;
 	ssize_t written;
 
-	if (!vdpasim_net_vq_active(rx))
+	if (!vdpasim_vq_active(rx)) {
+		net->stats.rx_drops++;
 		return true;
-	if (!vdpasim_vq_get(sim, rx, NULL, &sim->wiov))
-		return rx->broken || !rx->completed;
+	}
+	if (!vdpasim_vq_get(sim, rx, NULL, &sim->wiov)) {
+		if (rx->completed && !rx->broken)
+			return false;
+		net->stats.rx_drops++;
+		return true;
+	}
 
 	/* No offload is negotiated, nor are buffers merged. */
 	memset(&hdr->hdr, 0, sizeof(hdr->hdr));
@@ -121,10 +150,15 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 		hdr->num_buffers = cpu_to_vdpasim16(sim, 1);
 
 	written = vdpasim_vq_push(sim, rx, net->buf, len);
-	if (likely(written == len))
-		vdpasim_vq_complete(sim, rx, len);
-	else if (written >= 0)
-		/* The next frame may be small enough. */
+	if (likely(written == len) && vdpasim_vq_complete(sim, rx, len)) {
+		net->stats.rx_packets++;
+		net->stats.rx_bytes += len - vdpasim_net_hdr_len(sim);
+		return true;
+	}
+
+	net->stats.rx_errors++;
+	/* The next frame may be small enough. */
+	if (written >= 0 && written < len)
 		vdpasim_vq_unget(rx);
 
 	return true;
@@ -172,6 +206,7 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
+	bool fits, accepted;
 	ssize_t len;
 
 	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
@@ -179,17 +214,32 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 
 	/* One more byte than the maximum, to see that there is more. */
 	len = vdpasim_vq_pull(sim, tx, net->buf, VDPASIM_NET_FRAME_MAX + 1);
-	if (unlikely(len < 0))
+	if (unlikely(len < 0)) {
+		net->stats.tx_errors++;
 		return 0;
+	}
 
-	if (vdpasim_net_fits(net, len) && vdpasim_net_accepts(net) &&
-	    !vdpasim_net_rx(net, len)) {
+	fits = vdpasim_net_fits(net, len);
+	accepted = fits && vdpasim_net_accepts(net);
+	if (accepted && !vdpasim_net_rx(net, len)) {
 		vdpasim_vq_unget(tx);
 		return -EAGAIN;
 	}
 
 	/* Frames that were dropped have been sent, too. */
-	return vdpasim_vq_complete(sim, tx, 0);
+	if (!vdpasim_vq_complete(sim, tx, 0))
+		return 0;
+
+	if (unlikely(!fits)) {
+		net->stats.tx_errors++;
+		return 1;
+	}
+	net->stats.tx_packets++;
+	net->stats.tx_bytes += len - vdpasim_net_hdr_len(sim);
+	if (!accepted)
+		net->stats.tx_filtered++;
+
+	return 1;
 }
 
 /**
@@ -239,7 +289,9 @@ static bool vdpasim_net_command(struct vdpasim_net *net)
 	if (!vdpasim_vq_complete(sim, cvq, len))
 		return false;
 
+	net->stats.commands++;
 	if (len == sizeof(ack) && ack == VIRTIO_NET_OK) {
+		net->stats.successes++;
 		ether_addr_copy(net->mac, cmd.mac);
 		sim->generation++;
 	}
@@ -254,7 +306,7 @@ static unsigned long vdpasim_net_ctrl_work(struct vdpasim *sim)
 	unsigned int n;
 
 	if (!(sim->features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ)) ||
-	    !vdpasim_net_vq_active(cvq))
+	    !vdpasim_vq_active(cvq))
 		return 0;
 
 	for (n = 0; more && n < VDPASIM_NET_CTRL_BUDGET; n++) {
@@ -275,7 +327,7 @@ static unsigned long vdpasim_net_data_work(struct vdpasim *sim)
 	unsigned int n;
 	int ret = 1;
 
-	if (!vdpasim_net_vq_active(tx))
+	if (!vdpasim_vq_active(tx))
 		return 0;
 
 	for (n = 0; ret > 0 && n < VDPASIM_NET_BUDGET; n++) {
@@ -309,6 +361,36 @@ static unsigned int vdpasim_net_get_vq_group(const struct vdpasim *sim,
 {
 	return idx == VDPASIM_NET_CVQ ? VDPASIM_NET_GROUP_CTRL :
 					VDPASIM_NET_GROUP_DATA;
+}
+
+static unsigned int vdpasim_net_get_vq_stats(const struct vdpasim *sim, u16 idx,
+					     struct vdpa_vq_stat *stats)
+{
+	const struct vdpasim_net *net =
+		container_of(sim, struct vdpasim_net, sim);
+	const struct vdpasim_net_stats *s = &net->stats;
+	unsigned int n = 0;
+
+	switch (idx) {
+	case VDPASIM_NET_RX:
+		stats[n++] = (struct vdpa_vq_stat){ "packets", s->rx_packets };
+		stats[n++] = (struct vdpa_vq_stat){ "bytes", s->rx_bytes };
+		stats[n++] = (struct vdpa_vq_stat){ "errors", s->rx_errors };
+		stats[n++] = (struct vdpa_vq_stat){ "drops", s->rx_drops };
+		break;
+	case VDPASIM_NET_TX:
+		stats[n++] = (struct vdpa_vq_stat){ "packets", s->tx_packets };
+		stats[n++] = (struct vdpa_vq_stat){ "bytes", s->tx_bytes };
+		stats[n++] = (struct vdpa_vq_stat){ "errors", s->tx_errors };
+		stats[n++] = (struct vdpa_vq_stat){ "filtered", s->tx_filtered };
+		break;
+	case VDPASIM_NET_CVQ:
+		stats[n++] = (struct vdpa_vq_stat){ "commands", s->commands };
+		stats[n++] = (struct vdpa_vq_stat){ "successes", s->successes };
+		break;
+	}
+
+	return n;
 }
 
 static void vdpasim_net_reset(struct vdpasim *sim)
@@ -400,6 +482,7 @@ static const struct vdpasim_class vdpasim_net_class = {
 	.reset		= vdpasim_net_reset,
 	.close		= vdpasim_net_close,
 	.get_vq_group	= vdpasim_net_get_vq_group,
+	.get_vq_stats	= vdpasim_net_get_vq_stats,
 	.get_config	= vdpasim_net_get_config,
 	.set_config	= vdpasim_net_set_config,
 };

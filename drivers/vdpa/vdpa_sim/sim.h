@@ -4,13 +4,14 @@
  *
  * The core (core.c, vq.c, iommu.c, module vdpa_sim) implements what all
  * devices have in common: status, virtqueues, an IOMMU, and a thread that
- * processes the virtqueues.  A class of devices (net.c, a module of its own)
- * defines virtqueues, features and configuration space, and processes the
- * buffers.
+ * processes the virtqueues.  A class of devices (net.c, blk.c, each a module of
+ * its own) defines virtqueues, features and configuration space, and processes
+ * the buffers.
  */
 #ifndef _VDPASIM_H
 #define _VDPASIM_H
 
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/dma-map-ops.h>
 #include <linux/kthread.h>
@@ -46,6 +47,9 @@ struct vdpasim;
  *          isn't processed any more until the device is reset
  * @completed: buffers have been completed since the driver was last notified
  * @cb: called to notify the driver
+ * @callbacks: how often it has been called since the device was added
+ * @kicks: how often the driver has kicked the virtqueue since then.  Changed in
+ *         any context.
  *
  * Protected by &vdpasim.lock.  The memory of the ring is only accessed with
  * &vdpasim.iommu_lock held.
@@ -61,6 +65,8 @@ struct vdpasim_vq {
 	bool broken;
 	bool completed;
 	struct vdpa_callback cb;
+	u64 callbacks;
+	atomic64_t kicks;
 };
 
 /**
@@ -80,14 +86,17 @@ struct vdpasim_vq {
  *        number of buffers; returns the mask of the virtqueues that may have
  *        more.  Called in the device's thread with &vdpasim.lock held, while
  *        the device is running.
- * @reset: reset the class's part of the device; &vdpasim.lock is held
+ * @reset: reset the class's part of the device; &vdpasim.lock is held (optional)
  * @close: forget what the user of the device has set and a reset keeps;
- *         &vdpasim.lock is held
+ *         &vdpasim.lock is held (optional)
  * @get_vq_group: the group of a virtqueue, less than @ngroups; not needed by a
  *                class with one group
+ * @get_vq_stats: as in &struct vdpa_config_ops; &vdpasim.lock is held; not
+ *                needed by a class without statistics
  * @get_config: fill in the configuration space; &vdpasim.lock is held
  * @set_config: write to the configuration space, at a range inside it;
- *              &vdpasim.lock is held
+ *              &vdpasim.lock is held; not needed by a class that has no
+ *              writable field
  */
 struct vdpasim_class {
 	u32 device_id;
@@ -105,6 +114,8 @@ struct vdpasim_class {
 	void (*reset)(struct vdpasim *sim);
 	void (*close)(struct vdpasim *sim);
 	unsigned int (*get_vq_group)(const struct vdpasim *sim, u16 idx);
+	unsigned int (*get_vq_stats)(const struct vdpasim *sim, u16 idx,
+				     struct vdpa_vq_stat *stats);
 	void (*get_config)(struct vdpasim *sim, void *config);
 	void (*set_config)(struct vdpasim *sim, unsigned int offset,
 			   const void *buf, unsigned int len);
@@ -125,7 +136,8 @@ struct vdpasim_class {
  * @poll: processes all virtqueues periodically, if there is a doorbell
  * @lock: protects the members down to @kvecs, and those that the class adds
  * @status: device status
- * @suspended: the virtqueues aren't processed until the next reset
+ * @suspended: the virtqueues aren't processed until the device is resumed or
+ *             reset
  * @config_changed: the driver has to be notified by @config_cb
  * @generation: of the configuration space
  * @features: features that the driver acknowledged
@@ -173,8 +185,8 @@ struct vdpasim {
 
 	/*
 	 * Taken in any context, interrupts off.  The worker holds it while it
-	 * processes a buffer, but drops it after each VDPASIM_COPY_MAX bytes
-	 * that it copies, and uses no translation that it got before that.
+	 * processes a buffer, but drops it between pieces of VDPASIM_COPY_MAX
+	 * bytes that it copies, and uses no translation that it got before that.
 	 * So after a mapping was removed, or a group was bound to another
 	 * address space, under this lock, nothing is accessed through the old
 	 * mapping any more; and the time to wait for the lock is bounded,
@@ -190,6 +202,17 @@ static inline struct vdpasim *vdpa_to_sim(struct vdpa_device *vdpa)
 	return container_of(vdpa, struct vdpasim, vdpa);
 }
 
+/*
+ * Is the virtqueue to be processed, while the device is running?  A VMM enables
+ * all virtqueues of a device, also those that the driver hasn't set up: they
+ * have no addresses.
+ */
+static inline bool vdpasim_vq_active(const struct vdpasim_vq *vq)
+{
+	return vq->ready && !vq->broken &&
+		(vq->desc_addr || vq->driver_addr || vq->device_addr);
+}
+
 static inline bool vdpasim_is_little_endian(const struct vdpasim *sim)
 {
 	return virtio_legacy_is_little_endian() ||
@@ -199,6 +222,26 @@ static inline bool vdpasim_is_little_endian(const struct vdpasim *sim)
 static inline __virtio16 cpu_to_vdpasim16(const struct vdpasim *sim, u16 val)
 {
 	return __cpu_to_virtio16(vdpasim_is_little_endian(sim), val);
+}
+
+static inline __virtio32 cpu_to_vdpasim32(const struct vdpasim *sim, u32 val)
+{
+	return __cpu_to_virtio32(vdpasim_is_little_endian(sim), val);
+}
+
+static inline __virtio64 cpu_to_vdpasim64(const struct vdpasim *sim, u64 val)
+{
+	return __cpu_to_virtio64(vdpasim_is_little_endian(sim), val);
+}
+
+static inline u32 vdpasim32_to_cpu(const struct vdpasim *sim, __virtio32 val)
+{
+	return __virtio32_to_cpu(vdpasim_is_little_endian(sim), val);
+}
+
+static inline u64 vdpasim64_to_cpu(const struct vdpasim *sim, __virtio64 val)
+{
+	return __virtio64_to_cpu(vdpasim_is_little_endian(sim), val);
 }
 
 /* core.c: the device */
@@ -213,6 +256,7 @@ void vdpasim_call(const struct vdpa_callback *cb);
 /* vq.c: virtqueues, and the operations of a vDPA device on them */
 void vdpasim_vq_init(struct vdpasim *sim, struct vdpasim_vq *vq);
 void vdpasim_vq_reset(struct vdpasim_vq *vq);
+int vdpasim_vq_init_ring(struct vdpasim *sim, struct vdpasim_vq *vq);
 bool vdpasim_vq_get(struct vdpasim *sim, struct vdpasim_vq *vq,
 		    struct vringh_kiov *riov, struct vringh_kiov *wiov);
 void vdpasim_vq_unget(struct vdpasim_vq *vq);
@@ -226,6 +270,9 @@ void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq);
 int vdpasim_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc_area,
 			   u64 driver_area, u64 device_area);
 void vdpasim_set_vq_num(struct vdpa_device *vdpa, u16 idx, u32 num);
+u32 vdpasim_get_vq_size(struct vdpa_device *vdpa, u16 idx);
+void vdpasim_get_vq_info(struct vdpa_device *vdpa, u16 idx,
+			 struct vdpa_vq_info *info);
 void vdpasim_kick_vq(struct vdpa_device *vdpa, u16 idx);
 void vdpasim_set_vq_cb(struct vdpa_device *vdpa, u16 idx,
 		       struct vdpa_callback *cb);

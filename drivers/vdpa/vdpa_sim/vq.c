@@ -33,6 +33,42 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	vq->num = VDPASIM_QUEUE_MAX;
 	vq->cb = (struct vdpa_callback) {};
 	vq->vring.last_avail_idx = 0;
+	vq->vring.last_used_idx = 0;
+	vq->vring.completed = 0;
+}
+
+/**
+ * vdpasim_vq_init_ring - use the ring that the driver has set up
+ * @sim: the device; its lock is held
+ * @vq: the virtqueue, of which no buffer is being processed
+ *
+ * The position in the ring stays.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int vdpasim_vq_init_ring(struct vdpasim *sim, struct vdpasim_vq *vq)
+{
+	u16 pos = vq->vring.last_avail_idx;
+	int ret;
+
+	lockdep_assert_held(&sim->lock);
+
+	if (vq->num > VDPASIM_QUEUE_MAX)
+		return -EINVAL;
+
+	ret = vringh_init_iotlb(&vq->vring, sim->features, vq->num, true,
+				(struct vring_desc *)(uintptr_t)vq->desc_addr,
+				(struct vring_avail *)(uintptr_t)vq->driver_addr,
+				(struct vring_used *)(uintptr_t)vq->device_addr);
+	if (ret)
+		return ret;
+
+	/* Buffers are completed in order, and none is in flight here. */
+	vq->vring.last_avail_idx = pos;
+	vq->vring.last_used_idx = pos;
+	vq->completed = false;
+
+	return 0;
 }
 
 /* Stop a virtqueue.  Its position is that of the buffer with the error. */
@@ -113,8 +149,8 @@ static void vdpasim_vq_relax(struct vdpasim *sim)
  * @dst: where to put the data
  * @len: in bytes; may be more than is left of the buffer
  *
- * Drops &vdpasim.iommu_lock after each VDPASIM_COPY_MAX bytes, and takes it
- * again: what is mapped may change in between.
+ * Drops &vdpasim.iommu_lock between pieces of VDPASIM_COPY_MAX bytes, and takes
+ * it again: what is mapped may change in between.
  *
  * Return: the number of bytes read, or -EINVAL or -EPERM if a part of the
  * buffer isn't mapped as needed.  The virtqueue is broken then.
@@ -139,7 +175,7 @@ ssize_t vdpasim_vq_pull(struct vdpasim *sim, struct vdpasim_vq *vq,
 		}
 
 		done += ret;
-		if (ret < VDPASIM_COPY_MAX)
+		if (ret < part || done == len)
 			return done;
 		vdpasim_vq_relax(sim);
 	}
@@ -153,8 +189,8 @@ EXPORT_SYMBOL_GPL(vdpasim_vq_pull);
  * @src: the data
  * @len: in bytes; may be more than is left of the buffer
  *
- * Drops &vdpasim.iommu_lock after each VDPASIM_COPY_MAX bytes, and takes it
- * again: what is mapped may change in between.
+ * Drops &vdpasim.iommu_lock between pieces of VDPASIM_COPY_MAX bytes, and takes
+ * it again: what is mapped may change in between.
  *
  * Return: the number of bytes written, or -EINVAL or -EPERM if a part of the
  * buffer isn't mapped as needed.  The virtqueue is broken then.
@@ -179,7 +215,7 @@ ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
 		}
 
 		done += ret;
-		if (ret < VDPASIM_COPY_MAX)
+		if (ret < part || done == len)
 			return done;
 		vdpasim_vq_relax(sim);
 	}
@@ -239,8 +275,10 @@ void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 		return;
 	}
 
-	if (ret)
+	if (ret) {
+		vq->callbacks++;
 		vdpasim_call(&vq->cb);
+	}
 }
 EXPORT_SYMBOL_GPL(vdpasim_vq_notify);
 
@@ -280,10 +318,39 @@ void vdpasim_set_vq_num(struct vdpa_device *vdpa, u16 idx, u32 num)
 	mutex_unlock(&sim->lock);
 }
 
+u32 vdpasim_get_vq_size(struct vdpa_device *vdpa, u16 idx)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	u32 num;
+
+	mutex_lock(&sim->lock);
+	num = sim->vqs[idx].num;
+	mutex_unlock(&sim->lock);
+
+	return num;
+}
+
+void vdpasim_get_vq_info(struct vdpa_device *vdpa, u16 idx,
+			 struct vdpa_vq_info *info)
+{
+	struct vdpasim *sim = vdpa_to_sim(vdpa);
+	const struct vdpasim_vq *vq = &sim->vqs[idx];
+
+	mutex_lock(&sim->lock);
+	info->avail_index = vq->vring.last_avail_idx;
+	info->used_index = vq->vring.last_used_idx + vq->vring.completed;
+	info->ready = vq->ready;
+	info->broken = vq->broken;
+	info->kicks = atomic64_read(&vq->kicks);
+	info->callbacks = vq->callbacks;
+	mutex_unlock(&sim->lock);
+}
+
 void vdpasim_kick_vq(struct vdpa_device *vdpa, u16 idx)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
 
+	atomic64_inc(&sim->vqs[idx].kicks);
 	/* The buffers are made available before the bit is seen. */
 	smp_mb__before_atomic();
 	set_bit(idx, &sim->kicks);
@@ -300,27 +367,6 @@ void vdpasim_set_vq_cb(struct vdpa_device *vdpa, u16 idx,
 	mutex_unlock(&sim->lock);
 }
 
-static bool vdpasim_vq_enable(struct vdpasim *sim, struct vdpasim_vq *vq)
-{
-	u16 pos = vq->vring.last_avail_idx;
-
-	if (vq->num > VDPASIM_QUEUE_MAX)
-		return false;
-
-	if (vringh_init_iotlb(&vq->vring, sim->features, vq->num, true,
-			      (struct vring_desc *)(uintptr_t)vq->desc_addr,
-			      (struct vring_avail *)(uintptr_t)vq->driver_addr,
-			      (struct vring_used *)(uintptr_t)vq->device_addr))
-		return false;
-
-	/* Buffers are completed in order, and none is in flight here. */
-	vq->vring.last_avail_idx = pos;
-	vq->vring.last_used_idx = pos;
-	vq->completed = false;
-
-	return true;
-}
-
 void vdpasim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 {
 	struct vdpasim *sim = vdpa_to_sim(vdpa);
@@ -330,7 +376,7 @@ void vdpasim_set_vq_ready(struct vdpa_device *vdpa, u16 idx, bool ready)
 	if (!ready) {
 		vq->ready = false;
 	} else if (!vq->ready) {
-		vq->ready = vdpasim_vq_enable(sim, vq);
+		vq->ready = !vdpasim_vq_init_ring(sim, vq);
 		vdpasim_kick_all(sim);
 	}
 	mutex_unlock(&sim->lock);
@@ -356,7 +402,8 @@ int vdpasim_set_vq_state(struct vdpa_device *vdpa, u16 idx,
 	int ret = 0;
 
 	mutex_lock(&sim->lock);
-	if (vq->ready && (sim->status & VIRTIO_CONFIG_S_DRIVER_OK)) {
+	if (vq->ready && (sim->status & VIRTIO_CONFIG_S_DRIVER_OK) &&
+	    !sim->suspended) {
 		ret = -EBUSY;
 	} else {
 		vq->vring.last_avail_idx = state->avail_index;

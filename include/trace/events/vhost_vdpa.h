@@ -130,6 +130,11 @@ DEFINE_EVENT(vhost_vdpa_device, vhost_vdpa_suspend,
 	     TP_PROTO(struct vdpa_device *vdpa),
 	     TP_ARGS(vdpa));
 
+/* A suspended device runs again */
+DEFINE_EVENT(vhost_vdpa_device, vhost_vdpa_resume,
+	     TP_PROTO(struct vdpa_device *vdpa),
+	     TP_ARGS(vdpa));
+
 #endif /* _TRACE_VHOST_VDPA_H */
 
 /* This part must be outside protection */

@@ -67,7 +67,7 @@ static int bench_map(const char *name, long count, int others, int pages, bool b
 static int bench_net(struct net *n, const char *name, long count, int burst, size_t payload)
 {
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-	struct seg rx = { n->data.iova + BUF(40), 0x800, true };
+	struct seg rx = { n->data.iova + BUF(40), payload < 0x700 ? 0x800 : 0x2000, true };
 	struct seg tx = { n->data.iova + BUF(8), 0, false };
 	double start;
 	int rc = 0, k;
@@ -106,6 +106,84 @@ static int bench_command(struct net *n, const char *name, long count)
 	return rc;
 }
 
+/* Frames of 4 KiB, for comparison with requests. Without a limit for their size. */
+static int bench_large(struct net *n, long count)
+{
+	int rc = set_status(n->fd, 0);
+
+	if (!rc)
+		rc = net_start(n, NET_FEATURES & ~VF(VIRTIO_NET_F_MTU));
+	if (!rc)
+		rc = bench_net(n, "packet_4k", count, 1, 4096 - ETH_HLEN);
+	if (!rc)
+		rc = bench_net(n, "packet_4k_depth_32", count, 32, 4096 - ETH_HLEN);
+
+	return rc;
+}
+
+/* Requests of @len bytes to the same place, @depth at a time; segments of 64 KiB at most. */
+static int bench_req(struct blk *b, uint32_t type, long count, int depth, uint32_t len)
+{
+	struct seg part[3], seg[8];
+	char name[64];
+	double start;
+	int rc = 0, k, n;
+	uint32_t done;
+	long i;
+
+	start = now();
+	for (i = 0; !rc && i < count; i += depth) {
+		for (k = 0; k < depth; k++) {
+			blk_layout(b, k, type, 0, BLK_DATA, len, part);
+			seg[0] = part[0];
+			for (n = 1, done = 0; done < len; done += seg[n++].len)
+				seg[n] = (struct seg) {
+					part[1].iova + done,
+					len - done < 0x10000 ? len - done : 0x10000, part[1].write
+				};
+			seg[n++] = part[2];
+			ring_add(&b->q[0], seg, n);
+		}
+		ring_kick(&b->q[0]);
+		for (k = 0; !rc && k < depth; k++)
+			rc = ring_wait(&b->q[0], WAIT_MS, NULL, NULL);
+		for (k = 0; !rc && k < depth; k++)
+			rc = *blk_mem(b, BLK_STATUS(k));
+	}
+	snprintf(name, sizeof(name), "blk_%s_%uk%s", type == VIRTIO_BLK_T_IN ? "read" : "write",
+		 len / 1024, depth == 1 ? "" : "_depth_32");
+	if (!rc)
+		report(name, now() - start, i);
+
+	return rc;
+}
+
+static int bench_blk(long count)
+{
+	static const uint32_t lens[] = { 4096, 0x20000 };
+	static const int depths[] = { 1, 32 };
+	struct blk b = { 0 };
+	size_t i, k;
+	int rc, type;
+
+	sim_mgmtdev = "vdpasim_blk";
+	b.fd = test_dev(false, 0);
+	rc = b.fd < 0 ? b.fd : blk_start(&b, BLK_FEATURES & ~VF(VIRTIO_BLK_F_MQ));
+	for (i = 0; !rc && i < ARRAY_LEN(lens); i++) {
+		blk_fill(blk_mem(&b, BLK_DATA), lens[i], 1);
+		/* The disk has its memory. */
+		rc = blk_write(&b, 0, BLK_DATA, lens[i]);
+		for (k = 0; !rc && k < ARRAY_LEN(depths); k++)
+			for (type = VIRTIO_BLK_T_IN; !rc && type <= VIRTIO_BLK_T_OUT; type++)
+				rc = bench_req(&b, type, lens[i] > 4096 ? count / 4 : count,
+					       depths[k], lens[i]);
+	}
+	blk_stop(&b);
+	sim_del(TEST_DEV);
+
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	long count = argc > 1 ? atol(argv[1]) : 1000;
@@ -140,10 +218,14 @@ int main(int argc, char **argv)
 		rc = bench_map("map_unmap_batch", count, 0, 1, true);
 	if (!rc)
 		rc = bench_map("map_unmap_1000_others", count, 1000, 1, false);
-	if (rc)
-		fprintf(stderr, "bench: %d\n", rc);
+	if (!rc && !sim_is_static())
+		rc = bench_large(&n, count);
 	net_stop(&n);
 	sim_del(TEST_DEV);
+	if (!rc && !sim_is_static())
+		rc = bench_blk(count);
+	if (rc)
+		fprintf(stderr, "bench: %d\n", rc);
 
 	return !!rc;
 }

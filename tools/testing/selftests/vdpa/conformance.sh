@@ -3,8 +3,8 @@
 #
 # The C tests on devices that they don't add themselves (VDPA_DEVICE), as the author of another
 # parent driver runs them. The devices are the simulator's, and differ from its default: in groups,
-# address spaces and features, in doorbells, and in how they take mappings. Tests may be skipped
-# there, but only for the reasons given here.
+# address spaces and features, in doorbells, in how they take mappings, and in their class. Tests
+# may be skipped there, but only for the reasons given here.
 . "$(dirname "$0")/lib.sh"
 
 need_root
@@ -38,11 +38,12 @@ run() {
 
 parameters() { grep -H . /sys/module/vdpa_sim/parameters/* /sys/module/vhost_vdpa/parameters/*; }
 
-# on WHICH ADD_ARGUMENT...: adds a device for the programs that are run next.
+# on WHICH ADD_ARGUMENT...: adds a device for the programs that are run next, to $mgmtdev.
+mgmtdev=vdpasim_net
 on() {
 	which=$1
 	shift
-	check "a device with $which" "$VDPA" dev add name vdpa0 mgmtdev vdpasim_net "$@"
+	check "a device with $which" "$VDPA" dev add name vdpa0 mgmtdev "$mgmtdev" "$@"
 	VDPA_DEVICE=$(vhost_dev vdpa0)
 	export VDPA_DEVICE
 }
@@ -80,6 +81,27 @@ else
 	skip "a device with no features" "$VDPA has no device_features"
 fi
 unset VDPA_DEVICE
+
+# A block device: what is about the data path of a network device is skipped, and only that.
+sim_load num_as=2 batch_mapping=1
+modprobe vdpa_sim_blk capacity=20 queues=3
+mgmtdev=vdpasim_blk
+blk="$not_ours|the device \(id 2\) isn't a network device|the device's virtqueues share groups"
+blk="$blk|the device has (too few address spaces|no doorbells|too few virtqueues)"
+on "a disk and two address spaces"
+run ioctl 10 "$blk"
+run iotlb 20 "$blk"
+run asid 4 "$blk"
+run remove 0 "$blk"
+run blk 30 "$blk"
+check "the device goes" "$VDPA" dev del vdpa0
+unset VDPA_DEVICE
+which="a disk that the program adds"
+export VDPA_MGMTDEV=vdpasim_blk
+run ioctl 10 "$blk"
+run remove 4 "$blk"
+run netlink 10 "$blk|checks attributes of the simulator's network device"
+unset VDPA_MGMTDEV
 
 # What can't be tested has to fail: a test that was skipped would look like one that passed.
 export VDPA_DEVICE=/dev/null

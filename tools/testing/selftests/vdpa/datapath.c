@@ -351,6 +351,176 @@ TEST_F(data, suspend_when_busy)
 	}
 }
 
+/*
+ * A frame that is offered and kicked while the device is suspended isn't looped before it is
+ * resumed, and then without another kick. @n has room in its rings for it.
+ */
+static int resumes(struct net *n, int seed)
+{
+	size_t size = frame_make(data(n, BUF(8)), test_mac, 77, seed);
+	int rc;
+
+	memset(data(n, BUF(40)), 0, RX_ROOM);
+	net_post_rx(n, 40, 1, RX_ROOM);
+	net_queue_tx(n, 8, size);
+	if (ring_wait(&n->q[TXQ], SOON_MS, NULL, NULL) != -ETIMEDOUT)
+		return -EBUSY;
+	rc = io(n->fd, RESUME, NULL);
+	if (!rc)
+		rc = ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
+	if (!rc)
+		rc = net_recv(n, NULL);
+	if (rc < 0)
+		return rc;
+
+	return rc == (int)size &&
+	       !memcmp(data(n, BUF(40)) + NET_HDR, data(n, BUF(8)) + NET_HDR, size - NET_HDR);
+}
+
+TEST_F(data, suspend_and_resume)
+{
+	struct net *n = &self->n;
+	int i, round;
+
+	NEED_SUSPEND();
+	NEED_RESUME();
+	/* It isn't suspended. */
+	EXPECT_EQ(0, io(n->fd, RESUME, NULL));
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i <= round; i++)
+			ASSERT_EQ(1, loops_whole(n, 100));
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		for (i = RXQ; i <= TXQ; i++) {
+			EXPECT_EQ(n->q[i].used->idx,
+				  vring_state(n->fd, VHOST_GET_VRING_BASE, i, 0));
+		}
+		ASSERT_EQ(1, resumes(n, round));
+		EXPECT_EQ(0, io(n->fd, RESUME, NULL));
+		EXPECT_EQ(1, loops_whole(n, 200));
+	}
+
+	/* A reset ends the suspension, too. */
+	ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_EQ(1, loops_whole(n, 100));
+	EXPECT_EQ(-EBUSY, vring_state(n->fd, VHOST_SET_VRING_BASE, TXQ, 0));
+}
+
+/* The control virtqueue goes on as well. */
+TEST_F(data, resume_control_queue)
+{
+	struct net *n = &self->n;
+
+	NEED_RESUME();
+	NEED_CVQ();
+	ASSERT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, other_mac));
+	ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+	ASSERT_EQ(0, io(n->fd, RESUME, NULL));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+	EXPECT_EQ(1, loops_whole(n, 100));
+}
+
+static int set_addr(struct net *n, unsigned int idx, uint64_t iova)
+{
+	struct vhost_vring_addr addr = {
+		.index = idx,
+		.desc_user_addr = iova,
+		.avail_user_addr = iova + RING_AVAIL,
+		.used_user_addr = iova + RING_USED,
+	};
+
+	return io(n->fd, VHOST_SET_VRING_ADDR, &addr);
+}
+
+/* A VMM takes over with rings of its own, of another size and at other positions, and goes back. */
+TEST_F(data, resume_with_other_rings)
+{
+	static const uint16_t base[] = { [RXQ] = 65535, [TXQ] = 1000 };
+	struct net *n = &self->n;
+	struct ring guest[2];
+	int i, round;
+
+	NEED_RESUME();
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < 10; i++)
+			ASSERT_EQ(1, loops_whole(n, 100));
+		for (i = RXQ; i <= TXQ; i++) {
+			EXPECT_EQ(-EBUSY, set_addr(n, i, n->q[i].iova));
+			EXPECT_EQ(-EBUSY, vring_state(n->fd, VHOST_SET_VRING_BASE, i, base[i]));
+			EXPECT_EQ(-EBUSY, vring_state(n->fd, VHOST_SET_VRING_NUM, i, 64));
+		}
+
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		for (i = RXQ; i <= TXQ; i++) {
+			struct ring *r = &n->q[i];
+			size_t offset = (4 + i) * RING_SIZE;
+
+			guest[i] = *r;
+			memset(data(n, offset), 0, RING_SIZE);
+			r->num = 64;
+			r->iova = n->data.iova + offset;
+			r->desc = (void *)data(n, offset);
+			r->avail = (void *)data(n, offset + RING_AVAIL);
+			r->used = (void *)data(n, offset + RING_USED);
+			r->next = 0;
+			r->avail_idx = base[i];
+			r->last_used = base[i];
+			r->avail->idx = base[i];
+			r->used->idx = base[i];
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_NUM, i, r->num));
+			ASSERT_EQ(0, set_addr(n, i, r->iova));
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_BASE, i, base[i]));
+			EXPECT_EQ(base[i], vring_state(n->fd, VHOST_GET_VRING_BASE, i, 0));
+		}
+		EXPECT_EQ(1, resumes(n, round));
+		for (i = 0; i < 100; i++)
+			ASSERT_EQ(1, loops_whole(n, 100));
+
+		/* The guest's rings haven't been touched; go on with them. */
+		ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+		for (i = RXQ; i <= TXQ; i++) {
+			EXPECT_EQ((uint16_t)(base[i] + 101),
+				  vring_state(n->fd, VHOST_GET_VRING_BASE, i, 0));
+			EXPECT_EQ(guest[i].last_used, guest[i].used->idx);
+			n->q[i] = guest[i];
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_NUM, i, 256));
+			ASSERT_EQ(0, set_addr(n, i, n->q[i].iova));
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_BASE, i,
+						 n->q[i].used->idx));
+		}
+		EXPECT_EQ(1, resumes(n, round));
+	}
+}
+
+/* No buffer is lost, or used twice, however often the device is stopped and goes on. */
+TEST_F(data, resume_when_busy)
+{
+	struct net *n = &self->n;
+	struct ring *tx = &n->q[TXQ];
+	uint16_t used;
+	int i, round;
+
+	NEED_RESUME();
+	for (round = 0; round < 20; round++) {
+		net_post_rx(n, 40, 120, 0x800);
+		for (i = 0; i < 120; i++)
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), test_mac, 50, i));
+		for (i = 0; i < 3; i++) {
+			usleep(round * 30);
+			ASSERT_EQ(0, io(n->fd, SUSPEND, NULL));
+			used = __atomic_load_n(&tx->used->idx, __ATOMIC_SEQ_CST);
+			EXPECT_EQ(used, vring_state(n->fd, VHOST_GET_VRING_BASE, TXQ, 0));
+			ASSERT_EQ(0, io(n->fd, RESUME, NULL));
+		}
+		for (i = 0; i < 120; i++) {
+			ASSERT_EQ(0, ring_wait(tx, WAIT_MS, NULL, NULL));
+			ASSERT_EQ(SMALL, net_recv(n, NULL));
+		}
+		EXPECT_EQ(tx->avail_idx, tx->used->idx);
+	}
+}
+
 /* Queues this many frames and kicks once. Returns the number of calls until all are used. */
 static long calls_for(struct net *n, int frames)
 {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Sourced by main_job.sh and kill.sh: a Linux guest in a real QEMU, on a vDPA device.
+# Sourced by the tests that start a guest: a Linux guest in a real QEMU, on a vDPA device.
 # shellcheck shell=bash
 
 # The guest runs the same kernel as this machine.
@@ -15,40 +15,67 @@ guest_kernel() {
 	return 1
 }
 
-# make_initramfs FILE SCRIPT: busybox, guest_frames, and SCRIPT after the usual mounts.
+# make_initramfs FILE SCRIPT [MODULE...]: busybox, the programs for guests, and SCRIPT after the
+# usual mounts, with these modules loaded.
 make_initramfs() {
-	local root applet
+	local root applet module file=$1 script=$2
+	shift 2
 	root=$(mktemp -d)
-	mkdir -p "$root"/{bin,dev,proc,sys}
+	mkdir -p "$root"/{bin,dev,machine,modules,proc,sys}
 	cp "$(command -v busybox)" "$root/bin/busybox"
-	cp "$out/guest_frames" "$root/bin/"
-	for applet in sh mount ip cat echo sleep poweroff reboot; do
+	cp "$out"/guest_{frames,stream,vsock} "$root/bin/"
+	for applet in sh mount umount insmod ip cat echo sleep poweroff reboot chroot; do
 		ln -s busybox "$root/bin/$applet"
 	done
 	{
 		echo '#!/bin/sh'
 		echo 'mount -t proc none /proc; mount -t sysfs none /sys; mount -t devtmpfs none /dev'
 		echo 'exec < /dev/console > /dev/console 2>&1'
-		cat "$2"
+		# A distribution's kernel has the drivers of the network card as modules.
+		modprobe -a --show-depends virtio_pci virtio_net "$@" |
+			awk '$1 == "insmod" && !seen[$2]++ { print $2 }' |
+			while read -r module; do
+				cp "$module" "$root/modules/" &&
+					echo "insmod /modules/${module##*/}"
+			done
+		cat "$script"
 	} > "$root/init"
 	chmod 755 "$root/init"
-	(cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) > "$1"
+	(cd "$root" && find . | busybox cpio -o -H newc 2> /dev/null) > "$file"
 	rm -rf "$root"
 }
 
-# start_qemu VHOSTDEV MAC: sets qemu_pid; output in $work/{qemu.err,serial}.
-start_qemu() {
-	qemu-system-x86_64 -accel tcg -machine q35,memory-backend=guest -cpu max -smp 1 -m 192 \
+# run_qemu ARG...: sets qemu_pid; output in $work/{qemu.err,serial}. Without what makes a
+# distribution's kernel boot slowly in an emulated machine: five levels of page tables, and tests
+# of the cryptographic algorithms.
+run_qemu() {
+	# shellcheck disable=SC2086
+	qemu-system-x86_64 -accel tcg -machine q35,memory-backend=guest -cpu max,la57=off -smp 1 -m 192 \
 		-object memory-backend-memfd,id=guest,size=192M,share=on \
 		-nodefaults -display none -no-reboot \
 		-kernel "$(guest_kernel)" -initrd "$work/initramfs" \
-		-append "console=ttyS0 quiet panic=-1 no_timer_check" \
+		-append "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests" \
 		-serial "file:$work/serial" \
-		-netdev "vhost-vdpa,id=net0,vhostdev=$1" \
-		-device "virtio-net-pci,netdev=net0,mac=$2" \
-		${QEMU_ARGS:-} > "$work/qemu.out" 2> "$work/qemu.err" < /dev/null &
+		"$@" ${QEMU_ARGS:-} > "$work/qemu.out" 2> "$work/qemu.err" < /dev/null &
 	qemu_pid=$!
 }
+
+# start_qemu VHOSTDEV MAC: a guest with that network device.
+start_qemu() {
+	run_qemu -netdev "vhost-vdpa,id=net0,vhostdev=$1" -device "virtio-net-pci,netdev=net0,mac=$2"
+}
+
+# The arguments that show this machine's files to the guest, and what the guest does with them:
+# /machine is the root of them.
+machine_args=(-fsdev 'local,id=machine,path=/,security_model=none,readonly=on,multidevs=remap'
+	-device 'virtio-9p-pci,fsdev=machine,mount_tag=machine')
+# shellcheck disable=SC2034
+machine_script='
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose machine /machine
+for dir in dev proc sys; do mount -o bind /$dir /machine/$dir; done
+for dir in run tmp mnt; do mount -t tmpfs none /machine/$dir; done
+export PATH=$PATH:/usr/sbin:/usr/bin:/sbin
+'
 
 guest_says() { grep -q "$1" "$work/serial"; }
 qemu_gone() { [ ! -e "/proc/$qemu_pid/exe" ]; }

@@ -51,6 +51,8 @@ static inline int get_dev(struct __test_metadata *_metadata, const struct need *
 #define NEED_AS(n)	NEED(vdev.as >= (n), "the device has too few address spaces")
 #define NEED_SUSPEND() \
 	NEED(vdev.backend & F_SUSPEND, "the device can't be suspended")
+#define NEED_RESUME() \
+	NEED(vdev.backend & F_RESUME, "the device can't be resumed")
 #define NEED_ENABLE_AFTER_OK() \
 	NEED(vdev.backend & F_ENABLE_AFTER_OK, "no virtqueue can be enabled after DRIVER_OK")
 #define NEED_CVQ()	NEED(vdev.features & VF(VIRTIO_NET_F_CTRL_VQ), "no control virtqueue")

@@ -93,7 +93,7 @@ TEST_F(dev, bad_pointers)
 		VHOST_VDPA_SET_VRING_ENABLE, VHOST_VDPA_GET_VRING_NUM,
 		VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_GET_IOVA_RANGE,
 		GET_CONFIG_SIZE, GET_AS_NUM, GET_VRING_GROUP, SET_GROUP_ASID,
-		GET_VQS_COUNT, GET_GROUP_NUM,
+		GET_VQS_COUNT, GET_GROUP_NUM, GET_VRING_SIZE,
 		VHOST_SET_VRING_NUM, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE,
 		VHOST_GET_VRING_BASE, VHOST_SET_VRING_KICK, VHOST_SET_VRING_CALL,
 		VHOST_SET_VRING_ERR,
@@ -131,6 +131,7 @@ TEST_F(dev, before_owner)
 	struct area a;
 
 	EXPECT_EQ(-EPERM, vring_state(self->fd, GET_VRING_GROUP, 0, 0));
+	EXPECT_EQ(-EPERM, vring_state(self->fd, GET_VRING_SIZE, 0, 0));
 	EXPECT_EQ(-EPERM, bind_group(self->fd, 0, 0));
 	EXPECT_EQ(-EPERM, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, 16));
 	EXPECT_EQ(-EPERM, vring_state(self->fd, VHOST_SET_VRING_BASE, 0, 0));
@@ -201,6 +202,7 @@ TEST_F(dev, index_out_of_range)
 		addr.index = far[i];
 		file.index = far[i];
 		EXPECT_EQ(-ENOBUFS, vring_state(self->fd, GET_VRING_GROUP, far[i], 0));
+		EXPECT_EQ(-ENOBUFS, vring_state(self->fd, GET_VRING_SIZE, far[i], 0));
 		EXPECT_EQ(-ENOBUFS, vring_state(self->fd, VHOST_SET_VRING_NUM, far[i], 16));
 		EXPECT_EQ(-ENOBUFS, vring_state(self->fd, VHOST_SET_VRING_BASE, far[i], 0));
 		EXPECT_EQ(-ENOBUFS, vring_state(self->fd, VHOST_GET_VRING_BASE, far[i], 0));
@@ -259,6 +261,21 @@ TEST_F(dev, suspend_before_driver_ok)
 		EXPECT_EQ(1, net_loops(&self->net, other_mac));
 }
 
+TEST_F(dev, resume_before_driver_ok)
+{
+	ASSERT_EQ(0, net_negotiate(&self->net, CTRL_FEATURES));
+	NEED_RESUME();
+	EXPECT_EQ(0, io(self->fd, RESUME, NULL));
+	/* A device that wasn't running isn't suspended. */
+	EXPECT_EQ(0, io(self->fd, SUSPEND, NULL));
+	EXPECT_EQ(0, io(self->fd, RESUME, NULL));
+	NEED(vdev.id == VIRTIO_ID_NET && vdev.ring_max >= 256, "not a network device");
+	NEED_CVQ();
+	ASSERT_EQ(0, set_status(self->fd, 0));
+	ASSERT_EQ(0, net_start(&self->net, CTRL_FEATURES));
+	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->net, other_mac));
+}
+
 TEST_F(dev, ring_size)
 {
 	static const unsigned int good[] = { 1, 2, 4, 128, 256 };
@@ -276,6 +293,29 @@ TEST_F(dev, ring_size)
 		EXPECT_EQ(-EINVAL, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, bad[i]))
 			TH_LOG("size %u", bad[i]);
 	}
+}
+
+/* The size that has been set, and the largest possible one before that. */
+TEST_F(dev, get_ring_size)
+{
+	int max;
+
+	ASSERT_EQ(0, io(self->fd, VHOST_SET_OWNER, NULL));
+	max = vring_state(self->fd, GET_VRING_SIZE, 0, ~0U);
+	NEED(max != -EOPNOTSUPP, "the device doesn't tell the size of a ring");
+	ASSERT_LT(0, max);
+	EXPECT_GE(vdev.ring_max, max);
+	if (sim_is_default())
+		EXPECT_EQ(256, max);
+	ASSERT_EQ(0, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, max / 2));
+	EXPECT_EQ(max / 2, vring_state(self->fd, GET_VRING_SIZE, 0, ~0U));
+	/* A size that is refused changes nothing. */
+	EXPECT_EQ(-EINVAL, vring_state(self->fd, VHOST_SET_VRING_NUM, 0, 2 * vdev.ring_max));
+	EXPECT_EQ(max / 2, vring_state(self->fd, GET_VRING_SIZE, 0, ~0U));
+	if (vdev.vqs > 1)
+		EXPECT_EQ(max, vring_state(self->fd, GET_VRING_SIZE, 1, ~0U));
+	ASSERT_EQ(0, set_status(self->fd, 0));
+	EXPECT_EQ(max, vring_state(self->fd, GET_VRING_SIZE, 0, ~0U));
 }
 
 TEST_F(dev, ring_base)

@@ -118,6 +118,7 @@ sim_load() {
 	[ -z "${VDPA_DEVICE:-}" ] || skip_all "needs to add devices of the simulator"
 	modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
 	modprobe -rq vdpa_sim_net || true
+	modprobe -rq vdpa_sim_blk || true
 	modprobe -rq vdpa_sim || true
 	modprobe -q vdpa_sim "$@" || skip_all "no module vdpa_sim"
 	modprobe -q vdpa_sim_net || true

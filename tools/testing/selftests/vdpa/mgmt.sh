@@ -112,6 +112,35 @@ for tool in "${tools[@]}"; do
 	test_tool "$tool"
 done
 
+# A management device of another class.
+test_blk() {
+	local v=$1 version
+	version=$("$v" -V | sed -n 's/.*iproute2-//p')
+	t() { echo "$version: block: $1"; }
+
+	contains "$(t "mgmtdev show")" 'vdpasim_blk: *supported_classes block *max_supported_vqs 2' "$("$v" mgmtdev show | xargs)"
+	check "$(t "dev add")" "$v" dev add name t0 mgmtdev vdpasim_blk
+	equal "$(t "dev show")" "t0: type block mgmtdev vdpasim_blk vendor_id 0 max_vqs 2 max_vq_size 256" \
+		"$("$v" dev show t0 2>&1 | sed 's/ *$//')"
+	contains "$(t "dev config show")" '^t0:' "$("$v" dev config show t0 2>&1)"
+	refuse "$(t "a MAC")" "doesn't take mac|not supported" "$v" dev add name t1 mgmtdev vdpasim_blk mac $mac
+	refuse "$(t "an MTU")" "doesn't take mtu|not supported" "$v" dev add name t1 mgmtdev vdpasim_blk mtu 1500
+	check "$(t "dev del")" "$v" dev del t0
+	equal "$(t "nothing is left")" "" "$("$v" dev show 2>&1)"
+}
+
+if modprobe -q vdpa_sim_blk capacity=3 queues=2; then
+	for tool in "${tools[@]}"; do
+		test_blk "$tool"
+	done
+	check "rmmod vdpa_sim_blk" modprobe -r vdpa_sim_blk
+	for parameter in capacity=0 capacity=1048577 queues=0 queues=17; do
+		refuse "vdpa_sim_blk doesn't take $parameter" 'Invalid' modprobe vdpa_sim_blk $parameter
+	done
+else
+	skip "block" "no module vdpa_sim_blk"
+fi
+
 # driver_override: of two bus drivers, the device is bound to the one that is named.
 test_override() {
 	local sys=/sys/bus/vdpa device=/sys/bus/vdpa/devices/t0 driver other

@@ -5,6 +5,7 @@
  * a kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
@@ -331,15 +332,94 @@ TEST_F_TIMEOUT(oom, start, 600)
 	EXPECT_LT(0, sweep(self, do_start, undo_start));
 }
 
+/* Opens the fail-nth of the simulator's thread, which has the name of the device. */
+static int open_worker(void)
+{
+	char path[300], name[64];
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+	int fd = -ENOENT;
+
+	while (fd < 0 && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "/proc/%s/comm", e->d_name);
+		if (read_file(path, name, sizeof(name)) < 0 || strcmp(name, TEST_DEV "\n"))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/fail-nth", e->d_name);
+		fd = open(path, O_RDWR);
+	}
+	closedir(d);
+
+	return fd;
+}
+
+/*
+ * The disk of a block device has no memory for what is written to it: the request fails, and no
+ * other one. What was written of it is on the disk, up to a page, and the rest is as before.
+ */
+TEST(oom_disk)
+{
+	const uint32_t len = 64 * 1024;
+	struct blk b = { 0 };
+	uint32_t done;
+	int n, rc, failures = 0;
+
+	if (access(FAIL_NTH, W_OK))
+		SKIP(return, "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
+	b.fd = GET_DEV(.blk = true, .sim = true);
+	ASSERT_LE(0, b.fd);
+	ready_to_fail();
+	ASSERT_EQ(0, blk_start(&b, BLK_FEATURES));
+	fail_fd = open_worker();
+	ASSERT_LE(0, fail_fd);
+	for (n = 1; n < MAX_FAILURES; n++) {
+		ASSERT_EQ(0, blk_range(&b, VIRTIO_BLK_T_DISCARD, 0, len / SECTOR, 0));
+		blk_fill(blk_mem(&b, BLK_DATA), len, n);
+		fail_nth(n);
+		rc = blk_write(&b, 0, BLK_DATA, len);
+		if (!has_failed())
+			break;
+		failures += rc == VIRTIO_BLK_S_IOERR;
+		EXPECT_EQ(VIRTIO_BLK_S_IOERR, rc);
+		ASSERT_EQ(0, blk_read(&b, 0, BLK_DATA, len));
+		for (done = 0; done < len && blk_filled(blk_mem(&b, BLK_DATA), done + 4096, n);)
+			done += 4096;
+		EXPECT_GT(len, done);
+		for (; done < len && !*blk_mem(&b, BLK_DATA + done); done++)
+			;
+		EXPECT_EQ(len, done);
+		blk_fill(blk_mem(&b, BLK_DATA), len, n);
+		ASSERT_EQ(0, blk_write(&b, 0, BLK_DATA, len));
+	}
+	EXPECT_EQ(0, rc);
+	/* A page for each 4 KiB, and what they are found by. */
+	EXPECT_LT((int)len / 4096, failures);
+	EXPECT_EQ(15, get_status(b.fd));
+	blk_stop(&b);
+	EXPECT_EQ(0, sim_del(TEST_DEV));
+}
+
 /* The management interface doesn't depend on how the device takes mappings. */
 FIXTURE(oom_mgmt) {
 	struct _test_data_oom o;
 };
 
+FIXTURE_VARIANT(oom_mgmt) {
+	bool blk;
+};
+
+FIXTURE_VARIANT_ADD(oom_mgmt, net) {
+	.blk = false,
+};
+
+FIXTURE_VARIANT_ADD(oom_mgmt, blk) {
+	.blk = true,
+};
+
 FIXTURE_SETUP(oom_mgmt) {
 	if (access(FAIL_NTH, W_OK))
 		SKIP(_exit(255), "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
-	ASSERT_EQ(0, oom_begin(&self->o, GET_DEV(.own = true, .net = true)));
+	ASSERT_EQ(0, oom_begin(&self->o, GET_DEV(.own = true, .net = !variant->blk,
+						 .blk = variant->blk)));
 }
 
 FIXTURE_TEARDOWN(oom_mgmt) {

@@ -104,6 +104,7 @@ static int all_refused(struct net *n)
 	bad += vring_state(n->fd, VHOST_GET_VRING_BASE, 0, 0) != -ENODEV;
 	bad += vring_state(n->fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1) != -ENODEV;
 	bad += vring_state(n->fd, GET_VRING_GROUP, 0, 0) != -ENODEV;
+	bad += vring_state(n->fd, GET_VRING_SIZE, 0, 0) != -ENODEV;
 	bad += bind_group(n->fd, 0, 0) != -ENODEV;
 	bad += io(n->fd, VHOST_SET_VRING_ADDR, &addr) != -ENODEV;
 	bad += io(n->fd, VHOST_SET_VRING_KICK, &file) != -ENODEV;
@@ -118,6 +119,7 @@ static int all_refused(struct net *n)
 	bad += io(n->fd, GET_GROUP_NUM, &u32) != -ENODEV;
 	bad += io(n->fd, GET_VQS_COUNT, &u32) != -ENODEV;
 	bad += io(n->fd, SUSPEND, NULL) != -ENODEV;
+	bad += io(n->fd, RESUME, NULL) != -ENODEV;
 	bad += set_status(n->fd, 0) != -ENODEV;
 	bad += get_status(n->fd) != -ENODEV;
 	bad += config_mac(n->fd, mac) != -ENODEV;
@@ -329,6 +331,112 @@ TEST_F_TIMEOUT(gone, while_closing, 600)
 		ASSERT_LE(0, self->n.fd);
 	}
 	area_free(&a);
+}
+
+/* The same with a block device, and large requests on all of its virtqueues. */
+FIXTURE(blk_gone) {
+	struct blk b;
+	long pinned;
+	pthread_t feeder;
+	bool stop;
+};
+
+FIXTURE_VARIANT(blk_gone) {
+	enum how how;
+};
+
+FIXTURE_VARIANT_ADD(blk_gone, by_del) {
+	.how = BY_DEL,
+};
+
+FIXTURE_VARIANT_ADD(blk_gone, by_unbind) {
+	.how = BY_UNBIND,
+};
+
+FIXTURE_VARIANT_ADD(blk_gone, by_module) {
+	.how = BY_MODULE,
+};
+
+FIXTURE_SETUP(blk_gone) {
+	self->b.fd = GET_DEV(.own = true, .sim = variant->how == BY_MODULE, .blk = true,
+			     .features = BLK_FEATURES);
+	ASSERT_LE(0, self->b.fd);
+	self->pinned = pinned_pages();
+}
+
+FIXTURE_TEARDOWN(blk_gone) {
+	blk_stop(&self->b);
+	EXPECT_EQ(self->pinned, pinned_pages());
+	/* Bound to nothing, after an unbind. */
+	sim_del(TEST_DEV);
+}
+
+static void *feed_blk(void *arg)
+{
+	struct _test_data_blk_gone *self = arg;
+	unsigned int q;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_RELAXED)) {
+		for (q = 0; q < self->b.queues; q++) {
+			struct ring *r = &self->b.q[q];
+
+			__atomic_store_n(&r->avail->idx, r->used->idx + 200, __ATOMIC_SEQ_CST);
+			ring_kick(r);
+		}
+	}
+
+	return NULL;
+}
+
+static int make_blk_busy(struct _test_data_blk_gone *self)
+{
+	struct blk *b = &self->b;
+	struct seg seg[3];
+	unsigned int q;
+	int i;
+
+	for (q = 0; q < b->queues; q++) {
+		ring_add(&b->q[q], seg, blk_layout(b, q, q % 2 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+						   q * 100, BLK_DATA, 0x100000, seg));
+		for (i = 0; i < 256; i++)
+			b->q[q].avail->ring[i] = 0;
+	}
+	self->stop = false;
+
+	return pthread_create(&self->feeder, NULL, feed_blk, self);
+}
+
+TEST_F_TIMEOUT(blk_gone, again_and_again, 600)
+{
+	struct net n;
+	uint16_t used;
+	unsigned int q;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		ASSERT_EQ(0, blk_start(&self->b, BLK_FEATURES));
+		ASSERT_EQ(0, make_blk_busy(self));
+		usleep(i * 3000);
+		ASSERT_EQ(0, take_away(variant->how));
+		/* The memory is the program's own again, though the file is open. */
+		for (q = 0; q < self->b.queues; q++) {
+			used = __atomic_load_n(&self->b.q[q].used->idx, __ATOMIC_SEQ_CST);
+			usleep(5000);
+			EXPECT_EQ(used, __atomic_load_n(&self->b.q[q].used->idx,
+							__ATOMIC_SEQ_CST));
+		}
+		n.fd = self->b.fd;
+		EXPECT_EQ(0, all_refused(&n));
+		EXPECT_EQ(1, hangs_up(self->b.fd));
+		self->stop = true;
+		pthread_join(self->feeder, NULL);
+		blk_stop(&self->b);
+		EXPECT_EQ(self->pinned, pinned_pages());
+		if (variant->how == BY_UNBIND)
+			ASSERT_EQ(0, sim_del(TEST_DEV));
+		self->b.fd = test_dev(false, 0);
+		ASSERT_LE(0, self->b.fd);
+	}
 }
 
 /* One thread opens, uses and closes the device while another adds and deletes it. */

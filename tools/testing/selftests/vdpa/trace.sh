@@ -17,8 +17,8 @@ tap_begin
 declare -A fields=(
 	[map]="dev asid iova size uaddr perm" [unmap]="dev asid iova size"
 	[refuse]="dev type asid iova size errno limit pinned wanted"
-	[set_group_asid]="dev group asid" [reset]="dev" [suspend]="dev")
-for event in map unmap refuse set_group_asid reset suspend; do
+	[set_group_asid]="dev group asid" [reset]="dev" [suspend]="dev" [resume]="dev")
+for event in map unmap refuse set_group_asid reset suspend resume; do
 	format=$trace/events/vhost_vdpa/vhost_vdpa_$event/format
 	if [ ! -r "$format" ]; then
 		fail "event vhost_vdpa_$event"
@@ -51,6 +51,7 @@ refused_limit vhost_vdpa_refuse: dev=vdpa0 .*errno=12 limit=16 pinned=1 wanted=1
 group vhost_vdpa_set_group_asid: dev=vdpa0 .*group=1 .*asid=1
 reset vhost_vdpa_reset: dev=vdpa0$
 suspend vhost_vdpa_suspend: dev=vdpa0$
+resume vhost_vdpa_resume: dev=vdpa0$
 END
 equal "no event was lost" 0 "$(trace_lost $trace)"
 

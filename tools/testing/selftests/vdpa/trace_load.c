@@ -28,7 +28,8 @@ int main(int argc, char **argv)
 		return 3;
 	if (memlock(16 * 4096) || !map(n.fd, 0, 0x80000, 16 * 4096, a.va, RW))
 		return 4;
-	if (set_status(n.fd, 15) || io(n.fd, SUSPEND, NULL) || set_status(n.fd, 0))
+	if (set_status(n.fd, 15) || io(n.fd, SUSPEND, NULL) || io(n.fd, RESUME, NULL) ||
+	    set_status(n.fd, 0))
 		return 5;
 
 	return 0;

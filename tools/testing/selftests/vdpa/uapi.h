@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <linux/vhost.h>
+#include <linux/virtio_blk.h>
 #include <linux/virtio_net.h>
 
 /* Backend features are bit numbers. */
@@ -30,8 +31,10 @@
 #define GET_VRING_GROUP	_IOWR(VHOST_IO, 0x7B, struct vhost_vring_state)
 #define SET_GROUP_ASID	_IOW(VHOST_IO, 0x7C, struct vhost_vring_state)
 #define SUSPEND		_IO(VHOST_IO, 0x7D)
+#define RESUME		_IO(VHOST_IO, 0x7E)
 #define GET_VQS_COUNT	_IOR(VHOST_IO, 0x80, uint32_t)
 #define GET_GROUP_NUM	_IOR(VHOST_IO, 0x81, uint32_t)
+#define GET_VRING_SIZE	_IOWR(VHOST_IO, 0x82, struct vhost_vring_state)
 
 /* struct vhost_msg_v2, with the ASID where 5.10 had 'reserved'. */
 struct msg_v2 {
@@ -54,12 +57,15 @@ _Static_assert(VHOST_VDPA_GET_AS_NUM == GET_AS_NUM, "GET_AS_NUM");
 _Static_assert(VHOST_VDPA_GET_VRING_GROUP == GET_VRING_GROUP, "GET_VRING_GROUP");
 _Static_assert(VHOST_VDPA_SET_GROUP_ASID == SET_GROUP_ASID, "SET_GROUP_ASID");
 _Static_assert(VHOST_VDPA_SUSPEND == SUSPEND, "SUSPEND");
+_Static_assert(VHOST_VDPA_RESUME == RESUME, "RESUME");
 _Static_assert(VHOST_VDPA_GET_VQS_COUNT == GET_VQS_COUNT, "GET_VQS_COUNT");
 _Static_assert(VHOST_VDPA_GET_GROUP_NUM == GET_GROUP_NUM, "GET_GROUP_NUM");
+_Static_assert(VHOST_VDPA_GET_VRING_SIZE == GET_VRING_SIZE, "GET_VRING_SIZE");
 _Static_assert(BACKEND_F(VHOST_BACKEND_F_IOTLB_MSG_V2) == F_MSG_V2, "F_IOTLB_MSG_V2");
 _Static_assert(BACKEND_F(VHOST_BACKEND_F_IOTLB_BATCH) == F_BATCH, "F_IOTLB_BATCH");
 _Static_assert(BACKEND_F(VHOST_BACKEND_F_IOTLB_ASID) == F_ASID, "F_IOTLB_ASID");
 _Static_assert(BACKEND_F(VHOST_BACKEND_F_SUSPEND) == F_SUSPEND, "F_SUSPEND");
+_Static_assert(BACKEND_F(VHOST_BACKEND_F_RESUME) == F_RESUME, "F_RESUME");
 _Static_assert(offsetof(struct vhost_msg_v2, asid) == 4, "struct vhost_msg_v2.asid");
 #endif
 
@@ -71,6 +77,7 @@ enum {
 	CMD_DEV_DEL,
 	CMD_DEV_GET,
 	CMD_DEV_CONFIG_GET,
+	CMD_DEV_VSTATS_GET,
 };
 
 enum {
@@ -94,6 +101,22 @@ enum {
 	ATTR_VENDOR_ATTR_NAME,
 	ATTR_VENDOR_ATTR_VALUE,
 	ATTR_DEV_FEATURES,
+	ATTR_BLK_CAPACITY,
+	ATTR_BLK_SIZE_MAX,
+	ATTR_BLK_BLK_SIZE,
+	ATTR_BLK_SEG_MAX,
+	ATTR_BLK_NUM_QUEUES,
+	ATTR_BLK_PHY_BLK_EXP,
+	ATTR_BLK_ALIGN_OFFSET,
+	ATTR_BLK_MIN_IO_SIZE,
+	ATTR_BLK_OPT_IO_SIZE,
+	ATTR_BLK_MAX_DISCARD_SEC,
+	ATTR_BLK_MAX_DISCARD_SEG,
+	ATTR_BLK_DISCARD_SEC_ALIGN,
+	ATTR_BLK_MAX_WRITE_ZEROES_SEC,
+	ATTR_BLK_MAX_WRITE_ZEROES_SEG,
+	ATTR_BLK_READ_ONLY,
+	ATTR_BLK_FLUSH,
 };
 
 #define VF(nr)	(1ULL << (nr))

@@ -114,11 +114,12 @@ static const char *missing(const struct need *need, int fd)
 		return "the device's virtqueues share groups";
 	if (need->doorbell && !has_doorbell(fd))
 		return "the device has no doorbells";
-	if (!need->net && !need->loop && !need->features)
+	if (!need->net && !need->loop && !need->blk && !need->features)
 		return NULL;
 
-	if (vdev.id != VIRTIO_ID_NET) {
-		snprintf(why, sizeof(why), "the device (id %u) isn't a network device", vdev.id);
+	if (vdev.id != (need->blk ? VIRTIO_ID_BLOCK : VIRTIO_ID_NET)) {
+		snprintf(why, sizeof(why), "the device (id %u) isn't a %s device", vdev.id,
+			 need->blk ? "block" : "network");
 		return why;
 	}
 	if (vdev.ring_max < 256)
@@ -139,6 +140,8 @@ int dev_get(const struct need *need, const char **why)
 {
 	int fd, rc;
 
+	if (need->blk)
+		sim_mgmtdev = "vdpasim_blk";
 	*why = ruled_out(need);
 	if (*why)
 		return -EOPNOTSUPP;

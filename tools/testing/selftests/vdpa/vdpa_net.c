@@ -128,40 +128,48 @@ int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
 	return 0;
 }
 
-int net_negotiate(struct net *n, uint64_t features)
+int dev_negotiate(int fd, uint64_t *features)
 {
 	uint64_t offered = 0, backend = 0;
-	uint32_t id = VIRTIO_ID_NET;
 	int rc;
 
-	rc = io(n->fd, VHOST_SET_OWNER, NULL);
+	rc = io(fd, VHOST_SET_OWNER, NULL);
 	if (rc && rc != -EBUSY)
 		return rc;
-	rc = io(n->fd, VHOST_GET_BACKEND_FEATURES, &backend);
+	rc = io(fd, VHOST_GET_BACKEND_FEATURES, &backend);
 	if (rc)
 		return rc;
 	backend &= BACKEND_ALL;
-	rc = io(n->fd, VHOST_SET_BACKEND_FEATURES, &backend);
+	rc = io(fd, VHOST_SET_BACKEND_FEATURES, &backend);
 	if (rc)
 		return rc;
-	rc = set_status(n->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	rc = set_status(fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	if (!rc)
-		rc = set_status(n->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+		rc = set_status(fd, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	if (!rc)
-		rc = io(n->fd, VHOST_GET_FEATURES, &offered);
+		rc = io(fd, VHOST_GET_FEATURES, &offered);
 	if (rc)
 		return rc;
+	*features &= offered;
+	rc = set_features(fd, *features);
+	if (rc)
+		return rc;
+
+	return set_status(fd, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+			      VIRTIO_CONFIG_S_FEATURES_OK);
+}
+
+int net_negotiate(struct net *n, uint64_t features)
+{
+	uint32_t id = VIRTIO_ID_NET;
+
 	/* Bits 0 to 23 mean something else to other kinds of devices. */
 	io(n->fd, VHOST_VDPA_GET_DEVICE_ID, &id);
 	if (id != VIRTIO_ID_NET)
 		features &= ~0xffffffULL;
-	n->features = features & offered;
-	rc = set_features(n->fd, n->features);
-	if (rc)
-		return rc;
+	n->features = features;
 
-	return set_status(n->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-				 VIRTIO_CONFIG_S_FEATURES_OK);
+	return dev_negotiate(n->fd, &n->features);
 }
 
 int net_bind(struct net *n, unsigned int idx)

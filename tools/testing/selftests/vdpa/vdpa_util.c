@@ -252,6 +252,29 @@ int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why,
 	return genl(family, cmd, 1, flags, attrs, n, NULL, 0, why, len);
 }
 
+int vdpa_ask(int cmd, const struct attr *attrs, int n, int type, void *value, size_t len)
+{
+	union {
+		struct nlmsghdr h;
+		char bytes[4096];
+	} reply = { { 0 } };
+	const struct nlattr *a;
+	int rc;
+
+	rc = genl(vdpa_family(), cmd, 1, 0, attrs, n, &reply, sizeof(reply), NULL, 0);
+	if (rc)
+		return rc;
+	a = find_attr((char *)NLMSG_DATA(&reply.h) + GENL_HDRLEN,
+		      NLMSG_PAYLOAD(&reply.h, GENL_HDRLEN), type);
+	if (!a)
+		return -ENOENT;
+	if (a->nla_len - NLA_HDRLEN != (int)len)
+		return -EMSGSIZE;
+	memcpy(value, (const char *)a + NLA_HDRLEN, len);
+
+	return 0;
+}
+
 int vdpa_dump(int cmd)
 {
 	int rc = vdpa_request(cmd, NLM_F_DUMP, NULL, 0, NULL, 0);
@@ -266,9 +289,11 @@ const char *given_dev(void)
 	return getenv("VDPA_DEVICE");
 }
 
+const char *sim_mgmtdev = "vdpasim_net";
+
 const char *mgmtdev_name(void)
 {
-	return getenv("VDPA_MGMTDEV") ?: DEFAULT_MGMTDEV;
+	return getenv("VDPA_MGMTDEV") ?: sim_mgmtdev;
 }
 
 /* The simulator's management device "vdpasim_CLASS" is in the module vdpa_sim_CLASS. */
@@ -286,30 +311,19 @@ bool sim_is_used(void)
 
 bool sim_is_default(void)
 {
-	return !given_dev() && !strcmp(mgmtdev_name(), DEFAULT_MGMTDEV);
+	return !given_dev() && !strcmp(mgmtdev_name(), sim_mgmtdev);
 }
 
 static bool mgmtdev_is_net(void)
 {
 	struct attr name = { ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 };
-	union {
-		struct nlmsghdr h;
-		char bytes[4096];
-	} reply = { { 0 } };
-	const struct nlattr *a;
 	uint64_t classes;
 
-	if (sim_is_default())
+	if (!strcmp(mgmtdev_name(), "vdpasim_net"))
 		return true;
-	if (genl(vdpa_family(), CMD_MGMTDEV_GET, 1, 0, &name, 1, &reply, sizeof(reply), NULL, 0))
-		return false;
-	a = find_attr((char *)NLMSG_DATA(&reply.h) + GENL_HDRLEN,
-		      NLMSG_PAYLOAD(&reply.h, GENL_HDRLEN), ATTR_MGMTDEV_SUPPORTED_CLASSES);
-	if (!a)
-		return false;
-	memcpy(&classes, (char *)a + NLA_HDRLEN, sizeof(classes));
 
-	return classes & 1ULL << VIRTIO_ID_NET;
+	return !vdpa_ask(CMD_MGMTDEV_GET, &name, 1, ATTR_MGMTDEV_SUPPORTED_CLASSES, &classes,
+			 sizeof(classes)) && (classes & 1ULL << VIRTIO_ID_NET);
 }
 
 static bool param_is(const char *name, int want)
@@ -342,7 +356,9 @@ int sim_unload_class(void)
 
 void sim_unload(void)
 {
-	sim_unload_class();
+	/* All that use the core. */
+	run("modprobe -r vdpa_sim_net");
+	run("modprobe -r vdpa_sim_blk");
 	run("modprobe -r vdpa_sim");
 }
 
@@ -390,7 +406,7 @@ int sim_add(const char *name, const uint8_t *mac, uint16_t mtu)
 		return 0;
 	if (mac && mgmtdev_is_net())
 		attrs[n++] = (struct attr) { ATTR_NET_MACADDR, mac, ETH_ALEN };
-	if (mtu)
+	if (mtu && mgmtdev_is_net())
 		attrs[n++] = (struct attr) { ATTR_NET_MTU, &mtu, sizeof(mtu) };
 
 	return vdpa_request(CMD_DEV_NEW, 0, attrs, n, NULL, 0);
@@ -544,7 +560,8 @@ int vring_state(int fd, unsigned long cmd, unsigned int index, unsigned int num)
 	int rc = io(fd, cmd, &s);
 
 	/* For those that ask: the answer is small, so it is not taken for an error. */
-	if (!rc && (cmd == VHOST_GET_VRING_BASE || cmd == GET_VRING_GROUP))
+	if (!rc && (cmd == VHOST_GET_VRING_BASE || cmd == GET_VRING_GROUP ||
+		    cmd == GET_VRING_SIZE))
 		return s.num;
 	return rc;
 }

@@ -10,11 +10,12 @@
  *	VDPA_DEVICE=/dev/vhost-vdpa-N	this one. Nothing is added or deleted, no module is
  *					loaded with other parameters.
  *	VDPA_MGMTDEV=NAME		one that the tests add to this management device, as often
- *					as they need it, and delete. Default: vdpasim_net.
+ *					as they need it, and delete. Default: vdpasim_net, or
+ *					vdpasim_blk for a test that needs a block device.
  *
  * A test states what it needs of its device as struct need, and is skipped on a device that lacks
- * it. What the device has is asked of the device (struct vdev). The simulator's network device,
- * which is the default, has everything: there a need that isn't met is a failure.
+ * it. What the device has is asked of the device (struct vdev). The simulator's devices, which are
+ * the default, have everything: there a need that isn't met is a failure.
  */
 #ifndef SELFTESTS_VDPA_UTIL_H
 #define SELFTESTS_VDPA_UTIL_H
@@ -30,7 +31,6 @@
 #define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
 
 #define TEST_DEV	"ksft0"
-#define DEFAULT_MGMTDEV	"vdpasim_net"
 
 /* Milliseconds. How long an answer may take: an emulated debugging kernel is slow. */
 #define WAIT_MS		10000
@@ -54,6 +54,8 @@ struct attr {
 int vdpa_family(void);
 /* Sends one request; the kernel's error message goes to @why, unless that is NULL. */
 int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
+/* Asks for one attribute, of @len bytes; -ENOENT if the answer doesn't have it. */
+int vdpa_ask(int cmd, const struct attr *attrs, int n, int type, void *value, size_t len);
 /* Sends a request for all (management) devices: their number, or a negative errno. */
 int vdpa_dump(int cmd);
 /* What the environment has in VDPA_DEVICE, or NULL. */
@@ -62,7 +64,7 @@ const char *given_dev(void);
 const char *mgmtdev_name(void);
 /* True if devices are the simulator's, so its module parameters can be chosen. */
 bool sim_is_used(void);
-/* True if devices are the simulator's network devices: what they have is known. */
+/* True if devices are the simulator's and the tests' choice: what they have is known. */
 bool sim_is_default(void);
 /*
  * Loads the simulator so that these parameters hold: reloads it, if it is there with others. For
@@ -76,7 +78,9 @@ extern bool sim_vq_groups;
 void sim_unload(void);
 /* Removes only the module of the device class. */
 int sim_unload_class(void);
-/* Adds a device; the MAC address only where the management device makes network devices. */
+/* The tests' choice of a management device. */
+extern const char *sim_mgmtdev;
+/* Adds a device; MAC address and MTU only where the management device makes network devices. */
 int sim_add(const char *name, const uint8_t *mac, uint16_t mtu);
 int sim_del(const char *name);
 /* True on a kernel without the management interface: the module makes the only device. */
@@ -129,6 +133,8 @@ struct need {
 	/* A network device with rings of 256; one that receives the frames that it sends. */
 	bool net;
 	bool loop;
+	/* A block device with rings of 256. */
+	bool blk;
 	uint64_t features;
 	unsigned int as;
 };
@@ -206,6 +212,9 @@ void ring_kick(struct ring *r);
 /* The next used buffer: 0, or -ETIMEDOUT. */
 int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len);
 
+/* Owner, backend features, those of *@features that are offered, up to FEATURES_OK. */
+int dev_negotiate(int fd, uint64_t *features);
+
 /* ---- a network device, as a driver sets it up ---- */
 
 #define NET_HDR		12
@@ -238,9 +247,10 @@ extern const uint8_t other_mac[ETH_ALEN];
 /* What tests of the control virtqueue need. */
 #define MAC_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_NET_F_MAC) | \
 			 VF(VIRTIO_NET_F_CTRL_VQ) | VF(VIRTIO_NET_F_CTRL_MAC_ADDR))
-#define BACKEND_ALL	(F_MSG_V2 | F_BATCH | F_ASID | F_SUSPEND | F_ENABLE_AFTER_OK | F_PERSIST)
+#define BACKEND_ALL	(F_MSG_V2 | F_BATCH | F_ASID | F_SUSPEND | F_RESUME | \
+			 F_ENABLE_AFTER_OK | F_PERSIST)
 
-/* Owner, backend features, those of @features that are offered, up to FEATURES_OK. */
+/* dev_negotiate(), without the features of network devices if this isn't one. */
 int net_negotiate(struct net *n, uint64_t features);
 /* Binds the group of this queue to n->asid[idx]. */
 int net_bind(struct net *n, unsigned int idx);
@@ -276,6 +286,48 @@ int ctrl_set_mac(struct net *n, const uint8_t *mac);
 int config_mac(int fd, uint8_t *mac);
 /* Writes @len bytes of a MAC address into the configuration space, from its byte @off on. */
 int write_mac(int fd, const uint8_t *mac, uint32_t off, uint32_t len);
+
+/* ---- a block device ---- */
+
+#define SECTOR		512
+#define BLK_QUEUES	4
+#define BLK_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) | \
+			 VF(VIRTIO_BLK_F_SIZE_MAX) | VF(VIRTIO_BLK_F_SEG_MAX) | \
+			 VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_FLUSH) | VF(VIRTIO_BLK_F_MQ) | \
+			 VF(VIRTIO_BLK_F_DISCARD) | VF(VIRTIO_BLK_F_WRITE_ZEROES))
+
+/* Rings, then headers with the status behind them, then data. */
+#define BLK_HDR(n)	(BLK_QUEUES * RING_SIZE + (n) * 32)
+#define BLK_STATUS(n)	(BLK_HDR(n) + sizeof(struct virtio_blk_outhdr))
+#define BLK_DATA	0x20000
+#define BLK_SIZE	0x300000
+
+struct blk {
+	int fd;
+	uint64_t features;
+	struct area mem;
+	unsigned int queues;
+	struct ring q[BLK_QUEUES];
+};
+
+/* As net_start() and so on; as many queues as are negotiated, BLK_QUEUES at most. */
+int blk_start(struct blk *b, uint64_t features);
+int blk_restart(struct blk *b);
+void blk_stop(struct blk *b);
+/* The memory at this offset, e.g. BLK_DATA. */
+uint8_t *blk_mem(const struct blk *b, size_t offset);
+/* Lays out the request @n, with data of @len bytes at @offset: the number of @seg, at most 3. */
+int blk_layout(struct blk *b, int n, uint32_t type, uint64_t sector, size_t offset, uint32_t len,
+	       struct seg *seg);
+/* Queues the request @n, kicks, waits: the status, or a negative errno. */
+int blk_req(struct blk *b, int queue, uint32_t type, uint64_t sector, size_t offset, uint32_t len);
+int blk_read(struct blk *b, uint64_t sector, size_t offset, uint32_t len);
+int blk_write(struct blk *b, uint64_t sector, size_t offset, uint32_t len);
+/* Discards or zeroes one range. */
+int blk_range(struct blk *b, uint32_t type, uint64_t sector, uint32_t sectors, uint32_t flags);
+/* Fills memory with a pattern that depends on @seed; says whether it is there. */
+void blk_fill(void *va, size_t len, uint32_t seed);
+bool blk_filled(const void *va, size_t len, uint32_t seed);
 
 /* ---- the machine ---- */
 

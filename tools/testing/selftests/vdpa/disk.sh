@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by guest_blk.sh and virtio_blk.sh: what is done to a disk.
+# shellcheck shell=bash
+
+fio_sizes=(512 4k 64k 128k 1m)
+
+# fio_jobs DISK OFFSET SIZE WRITE: jobs for fio, on SIZE MiB of the disk from OFFSET on. Each block is read back and verified.
+# WRITE MiB are written in each size of blocks with 16 of them in flight, and in random sizes with reads in between.
+fio_jobs() {
+	local size
+	echo "[global]
+filename=$1
+offset=$2M
+size=$3M
+ioengine=libaio
+direct=1
+thread
+verify=crc32c
+verify_fatal=1
+verify_state_save=0
+iodepth=16
+io_size=$4M
+norandommap=0
+randrepeat=1
+stonewall"
+	for size in "${fio_sizes[@]}"; do
+		echo "[$size]
+rw=randwrite
+bs=$size"
+	done
+	echo "[mixed]
+rw=randrw
+bsrange=512-1m
+iodepth=32"
+}
+
+# fio_names: what fio says of each of them in terse output, its name and no error.
+fio_names() { printf '%s;0 ' "${fio_sizes[@]}" mixed | sed 's/ $//'; }
+
+# disk_of NAME: the block device of that vDPA device, when it is there.
+disk_of() {
+	local serial
+	for _ in {1..50}; do
+		for serial in /sys/block/vd*/serial; do
+			[ -e "$serial" ] || continue
+			[ "$(cat "$serial" 2> /dev/null)" != "$1" ] || { serial=${serial%/serial}; echo "/dev/${serial##*/}"; return; }
+		done
+		sleep 0.1
+	done
+	return 1
+}
+
+need_ext4() { grep -qw ext4 /proc/filesystems || modprobe -q ext4 || skip_all "no ext4"; }

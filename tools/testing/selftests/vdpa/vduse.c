@@ -1,0 +1,946 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VDUSE: the ioctls of the control file and of a device, the requests and their answers, and what a
+ * daemon can map of the memory that vhost-vdpa maps.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <linux/virtio_blk.h>
+#include <linux/virtio_net.h>
+
+#include "vduse_util.h"
+#include "harness.h"
+
+#define IOVA		0x100000ULL
+#define PAGE		4096ULL
+
+/* ---- the control file ---- */
+
+FIXTURE(control) {
+	struct vduse v;
+};
+
+FIXTURE_SETUP(control) {
+	int rc;
+
+	if (access(VDUSE_CONTROL, F_OK))
+		run("modprobe -q vduse");
+	rc = vduse_init(&self->v, -1);
+	if (rc == -ENOENT)
+		SKIP(_exit(255), "no module vduse");
+	ASSERT_EQ(0, rc);
+}
+
+FIXTURE_TEARDOWN(control) {
+	vduse_down(&self->v);
+}
+
+TEST_F(control, version)
+{
+	uint64_t version = 99;
+
+	EXPECT_EQ(0, io(self->v.control, VDUSE_GET_API_VERSION, &version));
+	EXPECT_EQ(1, version);
+	version = 2;
+	EXPECT_EQ(-EINVAL, io(self->v.control, VDUSE_SET_API_VERSION, &version));
+	EXPECT_EQ(-EFAULT, io(self->v.control, VDUSE_SET_API_VERSION, NULL));
+	version = 0;
+	EXPECT_EQ(0, io(self->v.control, VDUSE_SET_API_VERSION, &version));
+	version = 99;
+	EXPECT_EQ(0, io(self->v.control, VDUSE_GET_API_VERSION, &version));
+	EXPECT_EQ(0, version);
+	EXPECT_EQ(-ENOTTY, io(self->v.control, _IO(VDUSE_BASE, 0x7f), NULL));
+}
+
+TEST_F(control, requests)
+{
+	uint64_t features = 0;
+
+	EXPECT_EQ(0, io(self->v.control, VDUSE_GET_FEATURES, &features));
+	EXPECT_EQ(3, features);
+	features = 4;
+	EXPECT_EQ(-EINVAL, io(self->v.control, VDUSE_SET_FEATURES, &features));
+	features = 3;
+	EXPECT_EQ(0, io(self->v.control, VDUSE_SET_FEATURES, &features));
+	features = 0;
+	EXPECT_EQ(0, io(self->v.control, VDUSE_SET_API_VERSION, &features));
+	features = 1;
+	EXPECT_EQ(-EINVAL, io(self->v.control, VDUSE_SET_FEATURES, &features));
+}
+
+/* Without a version, and after a version has only been asked for. */
+TEST_F(control, which_version)
+{
+	uint64_t version;
+
+	/* 0: so there are no groups */
+	self->v.config.ngroups = 1;
+	self->v.config.nas = 1;
+	EXPECT_EQ(-EINVAL, vduse_create(&self->v));
+
+	EXPECT_EQ(0, io(self->v.control, VDUSE_GET_API_VERSION, &version));
+	EXPECT_EQ(0, vduse_create(&self->v));
+	EXPECT_EQ(0, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name));
+
+	self->v.config.ngroups = 0;
+	EXPECT_EQ(-EINVAL, vduse_create(&self->v));
+	self->v.config.nas = 0;
+	EXPECT_EQ(0, vduse_create(&self->v));
+}
+
+/* Refused, and nothing is created. */
+#define BAD(change) do {					\
+	struct vduse was = self->v;				\
+								\
+	change;							\
+	EXPECT_EQ(-EINVAL, vduse_create(&self->v));		\
+	EXPECT_EQ(-EINVAL, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name)); \
+	self->v = was;						\
+} while (0)
+
+TEST_F(control, bad_devices)
+{
+	struct vduse_dev_config *c = &self->v.config;
+	uint64_t version = 0;
+
+	BAD(c->name[0] = '\0');
+	BAD(strcpy(c->name, "."));
+	BAD(strcpy(c->name, ".."));
+	BAD(strcpy(c->name, "control"));
+	BAD(strcpy(c->name, "a/b"));
+	BAD(strcpy(c->name, "a!b"));
+	BAD(strcpy(c->name, "a b"));
+	BAD(strcpy(c->name, "a\nb"));
+	BAD(strcpy(c->name, "\xc3\xa4"));
+	BAD(c->device_id = 0);
+	BAD(c->device_id = VIRTIO_ID_CONSOLE);
+	BAD(c->features &= ~VF(VIRTIO_F_ACCESS_PLATFORM));
+	BAD(c->features |= VF(VIRTIO_BLK_F_CONFIG_WCE));
+	BAD(c->device_id = VIRTIO_ID_NET; c->features |= VF(VIRTIO_NET_F_CTRL_VQ));
+	BAD(c->vq_num = 0);
+	BAD(c->vq_num = 0x10000);
+	BAD(c->vq_align = 0);
+	BAD(c->vq_align = 3);
+	BAD(c->vq_align = 8192);
+	BAD(c->config_size = 0);
+	BAD(c->config_size = 4097);
+	BAD(c->ngroups = 1);
+	BAD(c->nas = 1);
+	BAD(c->reserved[0] = 1);
+	BAD(c->reserved[10] = 1);
+	/* Not terminated: the caller's next bytes aren't part of the name */
+	memset(c->name, 'a', sizeof(c->name));
+	EXPECT_EQ(-EINVAL, vduse_create(&self->v));
+	strcpy(c->name, VDUSE_DEV);
+	EXPECT_EQ(-EFAULT, io(self->v.control, VDUSE_CREATE_DEV, NULL));
+	EXPECT_EQ(-EFAULT, io(self->v.control, VDUSE_DESTROY_DEV, NULL));
+
+	version = 1;
+	EXPECT_EQ(0, io(self->v.control, VDUSE_SET_API_VERSION, &version));
+	c->ngroups = 1;
+	c->nas = 1;
+	BAD(c->ngroups = 0);
+	BAD(c->nas = 0);
+	BAD(c->ngroups = 0x10000);
+	BAD(c->nas = 0x10000);
+	BAD(c->nas = ~0U);
+	BAD(c->reserved[0] = 1);
+	EXPECT_EQ(0, vduse_create(&self->v));
+}
+
+TEST_F(control, lifetime)
+{
+	char why[200] = "";
+
+	ASSERT_EQ(0, vduse_create(&self->v));
+	EXPECT_EQ(-EEXIST, vduse_create(&self->v));
+	ASSERT_EQ(0, vduse_open(&self->v));
+	EXPECT_EQ(-EBUSY, vduse_open(&self->v));
+	EXPECT_EQ(-EBUSY, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name));
+
+	EXPECT_EQ(-EINVAL, vduse_add("ksnone", why, sizeof(why)));
+	EXPECT_NE(NULL, strstr(why, "daemon"));
+	EXPECT_EQ(-EINVAL, vduse_add(VDUSE_DEV, why, sizeof(why)));
+	EXPECT_NE(NULL, strstr(why, "virtqueues"));
+
+	ASSERT_EQ(0, vduse_setup(&self->v));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	ASSERT_EQ(0, vduse_add(VDUSE_DEV, why, sizeof(why)));
+	EXPECT_EQ(-EEXIST, vduse_add(VDUSE_DEV, why, sizeof(why)));
+	vduse_stop(&self->v);
+	close(self->v.fd);
+	self->v.fd = -1;
+	EXPECT_EQ(-EBUSY, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name));
+	/* A module with devices can't be unloaded */
+	EXPECT_NE(0, run("rmmod vduse"));
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_EQ(0, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name));
+	EXPECT_EQ(-EINVAL, io(self->v.control, VDUSE_DESTROY_DEV, self->v.config.name));
+}
+
+TEST_F(control, cvq_needs_its_group)
+{
+	uint64_t version = 1;
+	char why[200] = "";
+
+	ASSERT_EQ(0, io(self->v.control, VDUSE_SET_API_VERSION, &version));
+	self->v.config.device_id = VIRTIO_ID_NET;
+	self->v.config.features |= VF(VIRTIO_NET_F_CTRL_VQ);
+	self->v.config.vq_num = 3;
+	self->v.config.ngroups = 2;
+	self->v.config.nas = 2;
+	self->v.config.config_size = sizeof(struct virtio_net_config);
+	EXPECT_EQ(-EINVAL, vduse_up(&self->v));
+	EXPECT_EQ(-EINVAL, vduse_add(VDUSE_DEV, why, sizeof(why)));
+	EXPECT_NE(NULL, strstr(why, "group"));
+	self->v.groups[2] = 1;
+	EXPECT_EQ(0, vduse_setup(&self->v));
+	EXPECT_EQ(0, vduse_add(VDUSE_DEV, why, sizeof(why)));
+}
+
+/* ---- the file of a device ---- */
+
+FIXTURE(device) {
+	struct vduse v;
+};
+
+FIXTURE_VARIANT(device) {
+	int version;
+};
+
+FIXTURE_VARIANT_ADD(device, version_0) {
+	.version = 0,
+};
+
+FIXTURE_VARIANT_ADD(device, version_1) {
+	.version = 1,
+};
+
+FIXTURE_SETUP(device) {
+	if (access(VDUSE_CONTROL, F_OK))
+		run("modprobe -q vduse");
+	ASSERT_EQ(0, vduse_init(&self->v, variant->version));
+	self->v.config.vq_num = 2;
+	ASSERT_EQ(0, vduse_create(&self->v));
+	ASSERT_EQ(0, vduse_open(&self->v));
+}
+
+FIXTURE_TEARDOWN(device) {
+	vduse_down(&self->v);
+}
+
+TEST_F(device, ioctls)
+{
+	struct {
+		struct vduse_config_data data;
+		uint8_t bytes[16];
+	} config = { .data = { .length = 8 } };
+	struct vduse_vq_eventfd kick = { .fd = -1 };
+	struct vduse_vq_config vq = { .max_size = 64 };
+	struct vduse_vq_info info = { .index = 1 };
+	void *mem = mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)mem, .size = 64 << 20 };
+	struct vduse_iova_info range = { .last = ~0ULL };
+	struct vduse_iotlb_entry_v2 entry2;
+	struct vduse_iotlb_entry entry;
+	uint64_t features = 99;
+	uint32_t index = 0;
+	int fd = self->v.fd;
+
+	EXPECT_EQ(-ENOTTY, io(fd, _IO(VDUSE_BASE, 0x7f), NULL));
+
+	EXPECT_EQ(0, io(fd, VDUSE_DEV_GET_FEATURES, &features));
+	EXPECT_EQ(0, features);
+
+	EXPECT_EQ(0, io(fd, VDUSE_DEV_SET_CONFIG, &config));
+	config.data.offset = self->v.config.config_size - 7;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_DEV_SET_CONFIG, &config));
+	config.data.offset = ~0U;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_DEV_SET_CONFIG, &config));
+	config.data.offset = 0;
+	config.data.length = 0;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_DEV_SET_CONFIG, &config));
+
+	/* The driver isn't there */
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_INJECT_IRQ, &index));
+	index = 2;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_INJECT_IRQ, &index));
+
+	EXPECT_EQ(0, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.index = 2;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.index = ~0U;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.index = 0;
+	vq.max_size = 0;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.max_size = 64;
+	vq.group = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.group = 0;
+	vq.reserved1 = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+	vq.reserved1 = 0;
+	vq.reserved2[9] = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP, &vq));
+
+	EXPECT_EQ(0, io(fd, VDUSE_VQ_GET_INFO, &info));
+	EXPECT_EQ(0, info.num);
+	EXPECT_EQ(0, info.ready);
+	info.index = 2;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_GET_INFO, &info));
+	EXPECT_EQ(-EFAULT, io(fd, VDUSE_VQ_GET_INFO, NULL));
+
+	EXPECT_EQ(0, io(fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	kick.fd = fd;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	kick.fd = 12345;
+	EXPECT_EQ(-EBADF, io(fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	kick.index = 2;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_GET_INFO, &range));
+	ASSERT_EQ(0, memlock(1UL << 30));
+	EXPECT_EQ(-ENOENT, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	munmap(mem, 64 << 20);
+	EXPECT_EQ(-ENOENT, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 1, 0, &entry));
+	EXPECT_EQ(variant->version ? -EINVAL : -ENOTTY,
+		  vduse_get_fd2(&self->v, 0, 0, ~0ULL, &entry2));
+	EXPECT_EQ(variant->version ? -EINVAL : -ENOTTY,
+		  vduse_get_fd2(&self->v, ~0U, 0, ~0ULL, &entry2));
+}
+
+TEST_F(device, read_and_write)
+{
+	struct vduse_dev_response resp = { .request_id = 7 };
+	struct vduse_dev_request req;
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN | POLLOUT };
+
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	EXPECT_EQ(-1, read(self->v.fd, &req, sizeof(req)));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(-1, read(self->v.fd, &req, sizeof(req) - 1));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, write(self->v.fd, &resp, sizeof(resp)));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(-1, write(self->v.fd, &resp, sizeof(resp) - 1));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-EFAULT, send_raw(self->v.fd, NULL, sizeof(resp)));
+}
+
+TEST_F(device, timeout_attribute)
+{
+	const char *path = "/sys/class/vduse/" VDUSE_DEV "/msg_timeout";
+	char text[32] = "";
+
+	EXPECT_LT(0, read_file(path, text, sizeof(text)));
+	EXPECT_STREQ("30\n", text);
+	EXPECT_NE(0, write_file(path, "0"));
+	EXPECT_NE(0, write_file(path, "-1"));
+	EXPECT_NE(0, write_file(path, "601"));
+	EXPECT_NE(0, write_file(path, "x"));
+	EXPECT_EQ(0, write_file(path, "5"));
+	EXPECT_LT(0, read_file(path, text, sizeof(text)));
+	EXPECT_STREQ("5\n", text);
+}
+
+/* ---- a network device for vhost-vdpa ---- */
+
+FIXTURE(vhost) {
+	struct vduse v;
+	int fd;
+	void *mem;
+	long pinned;
+};
+
+FIXTURE_VARIANT(vhost) {
+	int version;
+};
+
+FIXTURE_VARIANT_ADD(vhost, version_0) {
+	.version = 0,
+};
+
+FIXTURE_VARIANT_ADD(vhost, version_1) {
+	.version = 1,
+};
+
+#define SIZE		(16 * PAGE)
+
+static int net_init(struct vduse *v, int version)
+{
+	uint64_t requests = 3;
+	int rc;
+
+	if (access(VDUSE_CONTROL, F_OK))
+		run("modprobe -q vduse");
+	run("modprobe -q vhost_vdpa");
+	rc = vduse_init(v, version);
+	if (rc)
+		return rc;
+	v->config.device_id = VIRTIO_ID_NET;
+	v->config.vq_num = 2;
+	v->config.config_size = sizeof(struct virtio_net_config);
+	if (version) {
+		rc = io(v->control, VDUSE_SET_FEATURES, &requests);
+		v->config.features |= VF(VIRTIO_NET_F_CTRL_VQ);
+		v->config.vq_num = 3;
+		v->config.ngroups = 2;
+		v->config.nas = 3;
+		v->groups[2] = 1;
+	}
+
+	return rc;
+}
+
+static int vhost_open(int *fd)
+{
+	uint64_t backend;
+	int rc;
+
+	*fd = vdpa_open(VDUSE_DEV);
+	if (*fd < 0)
+		return *fd;
+	rc = io(*fd, VHOST_SET_OWNER, NULL);
+	if (!rc)
+		rc = io(*fd, VHOST_GET_BACKEND_FEATURES, &backend);
+	if (!rc)
+		rc = io(*fd, VHOST_SET_BACKEND_FEATURES, &backend);
+
+	return rc;
+}
+
+FIXTURE_SETUP(vhost) {
+	self->fd = -1;
+	self->pinned = pinned_pages();
+	ASSERT_EQ(0, net_init(&self->v, variant->version));
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, vhost_open(&self->fd));
+	self->mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+}
+
+FIXTURE_TEARDOWN(vhost) {
+	if (self->fd >= 0)
+		close(self->fd);
+	vduse_down(&self->v);
+	munmap(self->mem, SIZE);
+	EXPECT_EQ(self->pinned, pinned_pages());
+}
+
+static int start(int fd, uint64_t features)
+{
+	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
+	int rc;
+
+	rc = set_status(fd, status);
+	if (!rc)
+		rc = set_features(fd, features);
+	if (!rc)
+		rc = set_status(fd, status |= VIRTIO_CONFIG_S_FEATURES_OK);
+	if (!rc)
+		rc = set_status(fd, status | VIRTIO_CONFIG_S_DRIVER_OK);
+
+	return rc;
+}
+
+TEST_F(vhost, requests)
+{
+	const struct vduse_dev_request *req;
+	struct vduse_vq_info info = { 0 };
+	uint64_t features = 0;
+	int fd = self->fd;
+
+	/* Opened: a reset */
+	EXPECT_EQ(1, vduse_asked(&self->v, VDUSE_SET_STATUS));
+	EXPECT_EQ(0, vduse_last(&self->v, VDUSE_SET_STATUS)->s.status);
+
+	EXPECT_EQ(-EINVAL, set_features(fd, VF(VIRTIO_F_VERSION_1)));
+	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_NUM, 1, 32));
+	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_BASE, 1, 0x1234));
+	EXPECT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 1, 1));
+	EXPECT_EQ(0, start(fd, self->v.config.features));
+	EXPECT_EQ(0xf, get_status(fd));
+	EXPECT_EQ(0xf, vduse_last(&self->v, VDUSE_SET_STATUS)->s.status);
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_GET_FEATURES, &features));
+	EXPECT_EQ(self->v.config.features, features);
+
+	info.index = 1;
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_VQ_GET_INFO, &info));
+	EXPECT_EQ(32, info.num);
+	EXPECT_EQ(1, info.ready);
+
+	self->v.state.split.avail_index = 0x77;
+	EXPECT_EQ(0x77, vring_state(fd, VHOST_GET_VRING_BASE, 1, 0));
+	EXPECT_EQ(1, vduse_last(&self->v, VDUSE_GET_VQ_STATE)->vq_state.index);
+
+	if (variant->version) {
+		req = vduse_last(&self->v, VDUSE_SET_VQ_READY);
+		ASSERT_NE(NULL, req);
+		EXPECT_EQ(1, req->vq_ready.num);
+		EXPECT_EQ(1, req->vq_ready.ready);
+		EXPECT_EQ(0, io(fd, SUSPEND, NULL));
+		EXPECT_EQ(1, vduse_asked(&self->v, VDUSE_SUSPEND));
+	} else {
+		EXPECT_EQ(0, vduse_asked(&self->v, VDUSE_SET_VQ_READY));
+		EXPECT_EQ(-EOPNOTSUPP, io(fd, SUSPEND, NULL));
+	}
+
+	EXPECT_EQ(0, set_status(fd, 0));
+	EXPECT_EQ(0, vduse_last(&self->v, VDUSE_SET_STATUS)->s.status);
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_VQ_GET_INFO, &info));
+	EXPECT_EQ(0, info.num);
+	EXPECT_EQ(0, info.ready);
+}
+
+TEST_F(vhost, kicks_and_interrupts)
+{
+	struct vduse_vq_eventfd kickfd = { .fd = eventfd(0, EFD_NONBLOCK) };
+	struct vhost_vring_file file = { .fd = eventfd(0, EFD_NONBLOCK) };
+	int call = eventfd(0, EFD_NONBLOCK), fd = self->fd;
+	struct pollfd pfd = { .fd = kickfd.fd, .events = POLLIN };
+	uint32_t index = 0;
+	uint64_t n;
+
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kickfd));
+	ASSERT_EQ(0, io(fd, VHOST_SET_VRING_KICK, &file));
+	n = 1;
+	/* Not ready: lost */
+	ASSERT_EQ(8, write(file.fd, &n, 8));
+	EXPECT_EQ(0, poll(&pfd, 1, SOON_MS));
+	ASSERT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1));
+	ASSERT_EQ(0, start(fd, self->v.config.features));
+	n = 1;
+	ASSERT_EQ(8, write(file.fd, &n, 8));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
+	EXPECT_EQ(8, read(kickfd.fd, &n, 8));
+
+	/* A kick isn't lost when the daemon sets its eventfd late */
+	kickfd.fd = VDUSE_EVENTFD_DEASSIGN;
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kickfd));
+	n = 1;
+	ASSERT_EQ(8, write(file.fd, &n, 8));
+	EXPECT_EQ(0, poll(&pfd, 1, SOON_MS));
+	kickfd.fd = pfd.fd;
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kickfd));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
+
+	close(file.fd);
+	file.fd = call;
+	ASSERT_EQ(0, io(fd, VHOST_SET_VRING_CALL, &file));
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index));
+	EXPECT_EQ(8, read(call, &n, 8));
+	ASSERT_EQ(0, io(fd, VHOST_VDPA_SET_CONFIG_CALL, &call));
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
+	EXPECT_EQ(8, read(call, &n, 8));
+
+	ASSERT_EQ(0, set_status(fd, 0));
+	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index));
+	close(call);
+	close(pfd.fd);
+}
+
+TEST_F(vhost, shared_memory)
+{
+	struct vduse_iova_info info = { .last = ~0ULL };
+	struct vduse_iotlb_entry entry;
+	const struct vduse_dev_request *req;
+	char *va, *bad;
+	int region;
+
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	req = vduse_last(&self->v, VDUSE_UPDATE_IOTLB);
+	ASSERT_NE(NULL, req);
+	EXPECT_EQ(IOVA, req->iova.start);
+	EXPECT_EQ(IOVA + SIZE - 1, req->iova.last);
+
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, IOVA - 1, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, IOVA + SIZE, ~0ULL, &entry));
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_IOTLB_GET_INFO, &info));
+	EXPECT_EQ(IOVA, info.start);
+	EXPECT_EQ(IOVA + SIZE - 1, info.last);
+	EXPECT_EQ(0, info.capability);
+	region = vduse_get_fd(&self->v, IOVA + 5, ~0ULL, &entry);
+	ASSERT_LE(0, region);
+	EXPECT_EQ(IOVA, entry.start);
+	EXPECT_EQ(IOVA + SIZE - 1, entry.last);
+	EXPECT_EQ(VDUSE_ACCESS_RW, entry.perm);
+
+	va = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, region, entry.offset);
+	ASSERT_NE(MAP_FAILED, va);
+	strcpy(va + PAGE, "from the daemon");
+	EXPECT_STREQ("from the daemon", (char *)self->mem + PAGE);
+	strcpy(self->mem, "from the guest");
+	EXPECT_STREQ("from the guest", va);
+	munmap(va, SIZE);
+
+	/* Nothing but the region */
+	bad = mmap(NULL, SIZE + PAGE, PROT_READ, MAP_SHARED, region, entry.offset);
+	EXPECT_EQ(MAP_FAILED, bad);
+	bad = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset + SIZE);
+	EXPECT_EQ(MAP_FAILED, bad);
+	bad = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, region, entry.offset);
+	EXPECT_EQ(MAP_FAILED, bad);
+	EXPECT_EQ(-1, ftruncate(region, 0));
+	EXPECT_EQ(-1, pwrite(region, "x", 1, 0));
+	EXPECT_EQ(-1, pread(region, &entry, 1, 0));
+
+	/* Not mapped any more: the old file is no use */
+	ASSERT_EQ(0, unmap(self->fd, 0, IOVA, SIZE));
+	EXPECT_EQ(2, vduse_asked(&self->v, VDUSE_UPDATE_IOTLB));
+	bad = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset);
+	EXPECT_EQ(MAP_FAILED, bad);
+	EXPECT_EQ(ENXIO, errno);
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	close(region);
+}
+
+TEST_F(vhost, permissions)
+{
+	struct vduse_iotlb_entry entry;
+	char *ro, *bad;
+	int region;
+
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RO));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	EXPECT_EQ(VDUSE_ACCESS_RO, entry.perm);
+	bad = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, region, entry.offset);
+	EXPECT_EQ(MAP_FAILED, bad);
+	EXPECT_EQ(EACCES, errno);
+	ro = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset);
+	ASSERT_NE(MAP_FAILED, ro);
+	EXPECT_EQ(-1, mprotect(ro, PAGE, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(EACCES, errno);
+	munmap(ro, PAGE);
+	close(region);
+	ASSERT_EQ(0, unmap(self->fd, 0, IOVA, SIZE));
+
+	/* No more than the owner has */
+	ASSERT_EQ(0, mprotect(self->mem, SIZE, PROT_READ));
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	EXPECT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RO));
+}
+
+TEST_F(vhost, memory_that_cant_be_shared)
+{
+	void *priv = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int memfd = memfd_create("test", MFD_CLOEXEC);
+	struct vduse_iotlb_entry entry;
+	void *both, *copy;
+
+	ASSERT_NE(MAP_FAILED, priv);
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, priv, VHOST_ACCESS_RW));
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, priv, VHOST_ACCESS_RO));
+
+	/* A private mapping of a file: what is written isn't in the file */
+	ASSERT_EQ(0, ftruncate(memfd, SIZE));
+	copy = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
+	ASSERT_NE(MAP_FAILED, copy);
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, copy, VHOST_ACCESS_RW));
+
+	/* Shared memory, and private memory right behind it */
+	both = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, both);
+	ASSERT_NE(MAP_FAILED, mmap(both, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+				   memfd, 0));
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, 2 * SIZE, both, VHOST_ACCESS_RW));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	EXPECT_EQ(0, vduse_asked(&self->v, VDUSE_UPDATE_IOTLB));
+
+	/* Nothing there */
+	munmap(both, 2 * SIZE);
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, both, VHOST_ACCESS_RW));
+	munmap(copy, SIZE);
+	munmap(priv, SIZE);
+	close(memfd);
+}
+
+TEST_F(vhost, sealed)
+{
+	int memfd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vduse_iotlb_entry entry;
+	int region;
+	void *va;
+
+	ASSERT_EQ(0, ftruncate(memfd, SIZE));
+	va = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
+	ASSERT_NE(MAP_FAILED, va);
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, SIZE, va, VHOST_ACCESS_RW));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	munmap(va, SIZE);
+	/* The daemon could still map it */
+	EXPECT_EQ(-1, fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE));
+	close(region);
+	EXPECT_EQ(0, fcntl(memfd, F_ADD_SEALS, F_SEAL_WRITE));
+	EXPECT_EQ(-EPERM, vduse_get_fd(&self->v, IOVA, IOVA, &entry));
+	close(memfd);
+}
+
+TEST_F(vhost, close_takes_mappings_away)
+{
+	struct vduse_iotlb_entry entry;
+	int region, i, nas = variant->version ? 3 : 1;
+	struct vduse_iotlb_entry_v2 entry2;
+
+	for (i = 0; i < nas; i++)
+		ASSERT_EQ(0, map(self->fd, i, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	for (i = 0; variant->version && i < nas; i++)
+		EXPECT_EQ(-EINVAL, vduse_get_fd2(&self->v, i, 0, ~0ULL, &entry2));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset));
+	EXPECT_EQ(2 * nas, (int)vduse_asked(&self->v, VDUSE_UPDATE_IOTLB));
+	close(region);
+}
+
+/* A mapping that stays is the same region for the daemon. */
+TEST_F(vhost, others_stay)
+{
+	struct vduse_iotlb_entry entry;
+	int region;
+	void *va;
+
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, PAGE, self->mem, VHOST_ACCESS_RW));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	ASSERT_EQ(0, map(self->fd, 0, 2 * IOVA, PAGE, self->mem, VHOST_ACCESS_RW));
+	ASSERT_EQ(0, unmap(self->fd, 0, 2 * IOVA, PAGE));
+	EXPECT_EQ(2 * IOVA, vduse_last(&self->v, VDUSE_UPDATE_IOTLB)->iova.start);
+	va = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset);
+	EXPECT_NE(MAP_FAILED, va);
+	munmap(va, PAGE);
+	close(region);
+}
+
+TEST_F(vhost, address_spaces)
+{
+	struct vduse_iotlb_entry_v2 entry;
+	const struct vduse_dev_request *req;
+	int region, fd = self->fd;
+
+	if (!variant->version) {
+		EXPECT_NE(0, map(fd, 1, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+		return;
+	}
+
+	EXPECT_EQ(0, vring_state(fd, GET_VRING_GROUP, 0, 0));
+	EXPECT_EQ(1, vring_state(fd, GET_VRING_GROUP, 2, 0));
+	ASSERT_EQ(0, bind_group(fd, 1, 2));
+	req = vduse_last(&self->v, VDUSE_SET_VQ_GROUP_ASID);
+	ASSERT_NE(NULL, req);
+	EXPECT_EQ(1, req->vq_group_asid.group);
+	EXPECT_EQ(2, req->vq_group_asid.asid);
+	EXPECT_EQ(-EINVAL, bind_group(fd, 2, 0));
+	EXPECT_EQ(-EINVAL, bind_group(fd, 0, 3));
+
+	ASSERT_EQ(0, map(fd, 2, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	req = vduse_last(&self->v, VDUSE_UPDATE_IOTLB);
+	EXPECT_EQ(2, req->iova_v2.asid);
+	EXPECT_EQ(-EINVAL, vduse_get_fd2(&self->v, 0, 0, ~0ULL, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd2(&self->v, 1, 0, ~0ULL, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd2(&self->v, 3, 0, ~0ULL, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, (void *)&entry));
+	region = vduse_get_fd2(&self->v, 2, 0, ~0ULL, &entry);
+	ASSERT_LE(0, region);
+	EXPECT_EQ(IOVA, entry.start);
+	close(region);
+
+	memset(&entry, 0, sizeof(entry));
+	entry.last = ~0ULL;
+	entry.asid = 2;
+	entry.padding[0] = 1;
+	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_IOTLB_GET_FD2, &entry));
+	entry.padding[0] = 0;
+	entry.reserved[10] = 1;
+	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_IOTLB_GET_FD2, &entry));
+}
+
+/* ---- a daemon that misbehaves ---- */
+
+TEST_F(vhost, failed_answers)
+{
+	int fd = self->fd;
+
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_FAILED;
+	EXPECT_EQ(0, set_status(fd, VIRTIO_CONFIG_S_ACKNOWLEDGE));
+	EXPECT_EQ(0, get_status(fd));
+	EXPECT_EQ(-EIO, set_status(fd, 0));
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+	EXPECT_EQ(0, set_status(fd, 0));
+	EXPECT_EQ(0, start(fd, self->v.config.features));
+
+	self->v.answer[VDUSE_GET_VQ_STATE] = ANSWER_FAILED;
+	EXPECT_EQ(-EIO, vring_state(fd, VHOST_GET_VRING_BASE, 0, 0));
+	self->v.answer[VDUSE_UPDATE_IOTLB] = ANSWER_FAILED;
+	EXPECT_NE(0, map(fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	self->v.answer[VDUSE_UPDATE_IOTLB] = ANSWER_OK;
+	EXPECT_EQ(0, map(fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+}
+
+static void timeout(const char *seconds)
+{
+	write_file("/sys/class/vduse/" VDUSE_DEV "/msg_timeout", seconds);
+}
+
+TEST_F(vhost, no_answer)
+{
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN };
+	struct vduse_dev_response late = { 0 };
+	double begin = now();
+	int fd = self->fd;
+
+	timeout("1");
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_LATER;
+	EXPECT_EQ(0, set_status(fd, VIRTIO_CONFIG_S_ACKNOWLEDGE));
+	EXPECT_LT(0.9, now() - begin);
+	EXPECT_GT(10.0, now() - begin);
+	EXPECT_EQ(VIRTIO_CONFIG_S_NEEDS_RESET, get_status(fd) & VIRTIO_CONFIG_S_NEEDS_RESET);
+
+	/* From now on nothing waits */
+	begin = now();
+	EXPECT_EQ(-EIO, set_status(fd, 0));
+	EXPECT_NE(0, map(fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	EXPECT_GT(0.9, now() - begin);
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLERR, pfd.revents & POLLERR);
+	late.request_id = vduse_last(&self->v, VDUSE_SET_STATUS)->request_id;
+	EXPECT_EQ(-1, write(self->v.fd, &late, sizeof(late)));
+	EXPECT_EQ(ENOENT, errno);
+
+	/* A new daemon, and a reset */
+	vduse_stop(&self->v);
+	close(self->v.fd);
+	ASSERT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_setup(&self->v));
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+	ASSERT_EQ(0, vduse_start(&self->v));
+	EXPECT_EQ(0, set_status(fd, 0));
+	EXPECT_EQ(0, start(fd, self->v.config.features));
+	EXPECT_EQ(0xf, get_status(fd));
+}
+
+TEST_F(vhost, wrong_answer)
+{
+	timeout("1");
+	ASSERT_EQ(0, start(self->fd, self->v.config.features));
+	/* Refused, so there is no answer */
+	self->v.answer[VDUSE_GET_VQ_STATE] = ANSWER_WRONG;
+	EXPECT_GT(0, vring_state(self->fd, VHOST_GET_VRING_BASE, 0, 0));
+}
+
+struct job {
+	int fd;
+	int rc;
+};
+
+static void *do_status(void *arg)
+{
+	struct job *job = arg;
+
+	job->rc = set_status(job->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+
+	return NULL;
+}
+
+/* The request goes to the daemon that comes next. */
+TEST_F(vhost, daemon_restarts)
+{
+	struct job job = { .fd = self->fd, .rc = 1 };
+	pthread_t thread;
+
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_LATER;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_status, &job));
+	while (vduse_asked(&self->v, VDUSE_SET_STATUS) < 2)
+		usleep(1000);
+	vduse_stop(&self->v);
+	close(self->v.fd);
+	ASSERT_EQ(0, vduse_open(&self->v));
+	/* What is set up can't change while it is on the bus */
+	ASSERT_EQ(0, vduse_setup(&self->v));
+	self->v.vq_size = 32;
+	EXPECT_EQ(-EBUSY, vduse_setup(&self->v));
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+	ASSERT_EQ(0, vduse_start(&self->v));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, job.rc);
+	EXPECT_EQ(VIRTIO_CONFIG_S_ACKNOWLEDGE, get_status(self->fd));
+}
+
+/* A daemon that doesn't answer blocks nobody else. */
+TEST_F(vhost, removal)
+{
+	struct job job = { .fd = self->fd, .rc = 1 };
+	double begin;
+	pthread_t thread;
+
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_LATER;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_status, &job));
+	while (vduse_asked(&self->v, VDUSE_SET_STATUS) < 2)
+		usleep(1000);
+	begin = now();
+	EXPECT_LT(0, vdpa_dump(CMD_DEV_GET));
+	EXPECT_LE(0, vdpa_dump(CMD_DEV_CONFIG_GET));
+	EXPECT_GT(2.0, now() - begin);
+	begin = now();
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_GT(10.0, now() - begin);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-ENODEV, get_status(self->fd));
+	/* And again, with the same daemon */
+	self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+	EXPECT_EQ(0, vduse_add(VDUSE_DEV, NULL, 0));
+	close(self->fd);
+	EXPECT_EQ(0, vhost_open(&self->fd));
+}
+
+static void *do_reset(void *arg)
+{
+	struct job *job = arg;
+
+	while (!__atomic_load_n(&job->rc, __ATOMIC_RELAXED))
+		set_status(job->fd, 0);
+
+	return NULL;
+}
+
+/* Everything at the same time. */
+TEST_F(vhost, races)
+{
+	struct job job = { .fd = self->fd };
+	pthread_t thread;
+	int i;
+
+	timeout("1");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_reset, &job));
+	for (i = 0; i < 200; i++) {
+		map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW);
+		munmap(vduse_map(&self->v, IOVA, PAGE) ?: self->mem + SIZE, 0);
+		unmap(self->fd, 0, IOVA, SIZE);
+		if (i % 50 == 49) {
+			vduse_stop(&self->v);
+			close(self->v.fd);
+			ASSERT_EQ(0, vduse_open(&self->v));
+			ASSERT_EQ(0, vduse_start(&self->v));
+		}
+	}
+	vduse_del(VDUSE_DEV);
+	__atomic_store_n(&job.rc, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
+TEST_HARNESS_MAIN

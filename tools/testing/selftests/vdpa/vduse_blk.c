@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VDUSE with a virtio driver of this kernel, virtio_blk: a disk whose daemon is stopped, dead or
+ * hostile. Requests fail, the device can be removed, and the kernel stays well.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <linux/virtio_blk.h>
+
+#include "vduse_util.h"
+#include "harness.h"
+
+#define QUEUE		64
+#define SECTORS		2048
+#define BUFFERS		(64UL << 20)
+
+enum mode {
+	NORMAL,
+	STOPPED,	/* does nothing */
+	BAD_ID,		/* uses a buffer that can't be */
+	IDLE_ID,	/* uses a buffer that it doesn't have */
+	TWICE,		/* uses a buffer twice */
+	BAD_LEN,	/* more bytes than there is room for */
+	BAD_INDEX,	/* more entries than the ring has */
+	LAZY,		/* uses buffers, but writes nothing but the status */
+	GARBAGE,	/* overwrites all of the ring */
+};
+
+FIXTURE(blk) {
+	struct vduse v;
+	/* The disk */
+	char disk[SECTORS * 512];
+	char node[300];
+	/* The virtqueue; 0 as long as the driver hasn't set DRIVER_OK */
+	struct vring ring;
+	uint16_t avail, used;
+	char *mem;
+	int kick;
+	int running;
+	enum mode mode;
+	unsigned int served;
+	pthread_t thread;
+	int stop;
+};
+
+static void *at(struct _test_data_blk *self, uint64_t iova, size_t len)
+{
+	return iova < BUFFERS && len <= BUFFERS - iova ? self->mem + iova : NULL;
+}
+
+static uint32_t serve(struct _test_data_blk *self, uint16_t head)
+{
+	struct vring_desc *d = &self->ring.desc[head % QUEUE];
+	struct virtio_blk_outhdr *hdr = at(self, d->addr, sizeof(*hdr));
+	uint32_t len = 0, n = 0;
+	uint64_t off;
+	char *va;
+
+	if (!hdr)
+		return 0;
+	off = hdr->sector * 512;
+	while (d->flags & VRING_DESC_F_NEXT && n++ < QUEUE) {
+		d = &self->ring.desc[d->next % QUEUE];
+		va = at(self, d->addr, d->len);
+		if (!va)
+			return 0;
+		if (!(d->flags & VRING_DESC_F_NEXT)) {
+			*va = VIRTIO_BLK_S_OK;
+			return len + 1;
+		}
+		if (off > sizeof(self->disk) || d->len > sizeof(self->disk) - off)
+			return 0;
+		if (hdr->type == VIRTIO_BLK_T_OUT)
+			memcpy(self->disk + off, va, d->len);
+		else if (hdr->type == VIRTIO_BLK_T_IN && self->mode != LAZY)
+			memcpy(va, self->disk + off, d->len);
+		if (hdr->type == VIRTIO_BLK_T_IN)
+			len += d->len;
+		off += d->len;
+	}
+
+	return 0;
+}
+
+static void put_used(struct _test_data_blk *self, uint32_t id, uint32_t len)
+{
+	struct vring_used_elem *e = &self->ring.used->ring[self->used % QUEUE];
+
+	e->id = id;
+	e->len = len;
+	__atomic_store_n(&self->ring.used->idx, ++self->used, __ATOMIC_SEQ_CST);
+}
+
+static void notify(struct _test_data_blk *self)
+{
+	uint32_t index = 0;
+
+	io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index);
+}
+
+static void work(struct _test_data_blk *self)
+{
+	enum mode mode = self->mode;
+	uint16_t head;
+	uint32_t len;
+	size_t i;
+
+	if (mode == STOPPED)
+		return;
+	if (mode == GARBAGE) {
+		for (i = 0; i < 4096 * 2 / sizeof(int); i++)
+			((int *)self->ring.desc)[i] = rand();
+		notify(self);
+		return;
+	}
+	while (self->avail != __atomic_load_n(&self->ring.avail->idx, __ATOMIC_SEQ_CST)) {
+		head = self->ring.avail->ring[self->avail++ % QUEUE];
+		len = serve(self, head);
+		switch (mode) {
+		case BAD_ID:
+			put_used(self, QUEUE + 5, len);
+			break;
+		case IDLE_ID:
+			/* It has one buffer at a time, and this is another */
+			put_used(self, (head + 17) % QUEUE, len);
+			break;
+		case TWICE:
+			put_used(self, head, len);
+			put_used(self, head, len);
+			break;
+		case BAD_LEN:
+			put_used(self, head, 1 << 30);
+			break;
+		case BAD_INDEX:
+			self->used += QUEUE + 1;
+			put_used(self, head, len);
+			break;
+		default:
+			put_used(self, head, len);
+			break;
+		}
+		self->served++;
+	}
+	notify(self);
+}
+
+static void on_request(struct vduse *v, const struct vduse_dev_request *req)
+{
+	struct _test_data_blk *self = v->hook_data;
+	struct vduse_vq_info info = { 0 };
+
+	if (req->type != VDUSE_SET_STATUS)
+		return;
+	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
+	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	if (io(v->fd, VDUSE_VQ_GET_INFO, &info) || !info.ready)
+		return;
+	self->mem = vduse_map(v, 0, BUFFERS);
+	self->ring.desc = vduse_map(v, info.desc_addr, 4096);
+	self->ring.avail = vduse_map(v, info.driver_addr, 6 + 2 * QUEUE);
+	self->ring.used = vduse_map(v, info.device_addr, 6 + 8 * QUEUE);
+	if (!self->mem || !self->ring.desc || !self->ring.avail || !self->ring.used) {
+		printf("# the memory can't be mapped\n");
+		return;
+	}
+	self->avail = info.split.avail_index;
+	self->used = self->ring.used->idx;
+	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *io_thread(void *arg)
+{
+	struct _test_data_blk *self = arg;
+	struct pollfd pfd = { .fd = self->kick, .events = POLLIN };
+	uint64_t n;
+
+	while (!__atomic_load_n(&self->stop, __ATOMIC_SEQ_CST)) {
+		if (poll(&pfd, 1, 20) <= 0 || !self->running)
+			continue;
+		if (read(self->kick, &n, 8) == 8)
+			work(self);
+	}
+
+	return NULL;
+}
+
+/* The memory is taken away when the device is broken: that ends the daemon's thread. */
+static void on_sigbus(int sig)
+{
+	static const struct timespec forever = { .tv_sec = 1000000 };
+
+	for (;;)
+		nanosleep(&forever, NULL);
+}
+
+static int find_node(struct _test_data_blk *self)
+{
+	struct dirent *e;
+	char link[600], target[1024];
+	ssize_t len;
+	DIR *d = opendir("/sys/block");
+
+	self->node[0] = '\0';
+	while (d && (e = readdir(d))) {
+		snprintf(link, sizeof(link), "/sys/block/%s", e->d_name);
+		len = readlink(link, target, sizeof(target) - 1);
+		target[len > 0 ? len : 0] = '\0';
+		if (strstr(target, "/" VDUSE_DEV "/"))
+			snprintf(self->node, sizeof(self->node), "/dev/%s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+
+	return self->node[0] ? 0 : -ENODEV;
+}
+
+FIXTURE_SETUP(blk) {
+	struct vduse_vq_eventfd kick = { 0 };
+	struct virtio_blk_config *config = (void *)self->v.space;
+	struct sigaction action = { .sa_handler = on_sigbus };
+
+	/* Which driver binds is a matter of which is loaded */
+	run("modprobe -rq vhost_vdpa");
+	if (run("modprobe -q vduse") || run("modprobe -q virtio_vdpa"))
+		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
+	sigaction(SIGBUS, &action, NULL);
+	ASSERT_EQ(0, vduse_init(&self->v, 0));
+	self->v.vq_size = QUEUE;
+	config->capacity = SECTORS;
+	self->v.hook = on_request;
+	self->v.hook_data = self;
+	self->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	ASSERT_EQ(0, vduse_create(&self->v));
+	ASSERT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_setup(&self->v));
+	kick.fd = self->kick;
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, io_thread, self));
+}
+
+FIXTURE_TEARDOWN(blk) {
+	double begin = now();
+
+	vduse_down(&self->v);
+	EXPECT_GT(15.0, now() - begin);
+	EXPECT_NE(0, access("/sys/bus/vdpa/devices/" VDUSE_DEV, F_OK));
+	run("modprobe -rq virtio_vdpa");
+	run("modprobe -q vhost_vdpa");
+}
+
+static int add(struct _test_data_blk *self)
+{
+	int rc = vduse_add(VDUSE_DEV, NULL, 0);
+
+	return rc ? rc : find_node(self);
+}
+
+/* Reads or writes @len bytes at @off, past the page cache: 0 or a negative errno. */
+static int direct(struct _test_data_blk *self, bool write, void *buf, size_t len, off_t off)
+{
+	int fd = open(self->node, (write ? O_WRONLY : O_RDONLY) | O_DIRECT | O_CLOEXEC);
+	char *mem = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ssize_t n;
+	int rc = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write)
+		memcpy(mem, buf, len);
+	else
+		memset(mem, 0x55, len);
+	n = write ? pwrite(fd, mem, len, off) : pread(fd, mem, len, off);
+	if (n != (ssize_t)len)
+		rc = n < 0 ? -errno : -EIO;
+	if (!write)
+		memcpy(buf, mem, len);
+	munmap(mem, len);
+	close(fd);
+
+	return rc;
+}
+
+static void fill(char *buf, size_t len, unsigned int seed)
+{
+	while (len--)
+		buf[len] = (len * 31 + len / 251 + seed) | 1;
+}
+
+TEST_F(blk, works)
+{
+	static char out[256 * 1024], in[256 * 1024];
+
+	ASSERT_EQ(0, add(self));
+	fill(out, sizeof(out), 3);
+	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 8192));
+	EXPECT_EQ(0, memcmp(self->disk + 8192, out, sizeof(out)));
+	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 8192));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+	EXPECT_NE(0, direct(self, false, in, 4096, SECTORS * 512L));
+}
+
+/* Nothing of what was in a bounce page before is read. */
+TEST_F(blk, no_stale_data)
+{
+	static char buf[128 * 1024];
+	size_t i, bad = 0;
+
+	ASSERT_EQ(0, add(self));
+	fill(buf, sizeof(buf), 9);
+	ASSERT_EQ(0, direct(self, true, buf, sizeof(buf), 0));
+	self->mode = LAZY;
+	for (i = 0; i < 600; i++) {
+		ASSERT_EQ(0, direct(self, false, buf, sizeof(buf), 0));
+		bad += memchr(buf, 0x55, sizeof(buf)) || !!buf[0] ||
+		       memcmp(buf, buf + 1, sizeof(buf) - 1);
+	}
+	EXPECT_EQ(0, bad);
+	self->mode = NORMAL;
+}
+
+/* The next daemon sees nothing of what the one before saw. */
+TEST_F(blk, no_data_for_the_next_daemon)
+{
+	static char buf[128 * 1024];
+	size_t i, left = 0;
+	char *mem;
+
+	ASSERT_EQ(0, add(self));
+	fill(buf, sizeof(buf), 9);
+	for (i = 0; i < 8; i++)
+		ASSERT_EQ(0, direct(self, true, buf, sizeof(buf), i * sizeof(buf)));
+	/* As long as it is the same daemon */
+	for (i = 0; i < BUFFERS; i += 4096)
+		left += self->mem[i + 100] != 0;
+	EXPECT_LT(0, left);
+
+	vduse_stop(&self->v);
+	close(self->v.fd);
+	ASSERT_EQ(0, vduse_open(&self->v));
+	mem = vduse_map(&self->v, 0, BUFFERS);
+	ASSERT_NE(NULL, mem);
+	for (i = 0, left = 0; i < BUFFERS; i++)
+		left += mem[i] != 0;
+	EXPECT_EQ(0, left);
+}
+
+/* Pages are unpinned by a work item. */
+static long pinned_soon(long want)
+{
+	double end = now() + WAIT_MS / 1000.0;
+
+	while (pinned_pages() != want && now() < end)
+		usleep(10000);
+
+	return pinned_pages();
+}
+
+/* Buffers are in the daemon's own memory. */
+TEST_F(blk, umem)
+{
+	char *own = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = BUFFERS };
+	struct vduse_iova_info info = { .start = 5, .last = 5 };
+	static char out[256 * 1024], in[256 * 1024];
+	long pinned = pinned_pages();
+	struct vduse_iova_umem bad;
+	int fd = self->v.fd;
+	char *was;
+
+	ASSERT_EQ(0, add(self));
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_GET_INFO, &info));
+	EXPECT_EQ(0, info.start);
+	EXPECT_EQ(BUFFERS - 1, info.last);
+	EXPECT_EQ(VDUSE_IOVA_CAP_UMEM, info.capability);
+	info.reserved[4] = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_GET_INFO, &info));
+
+	bad = umem;
+	bad.size -= 4096;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.iova = 4096;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.uaddr++;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.uaddr = ~4095ULL;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.asid = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.reserved[4] = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	bad = umem;
+	bad.uaddr = 0x1000;
+	EXPECT_EQ(-EFAULT, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
+	EXPECT_EQ(-ENOENT, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	ASSERT_EQ(0, memlock(BUFFERS - 4096));
+	EXPECT_EQ(-ENOMEM, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	ASSERT_EQ(0, memlock(1UL << 30));
+	EXPECT_EQ(pinned, pinned_pages());
+
+	was = self->mem;
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	EXPECT_EQ(pinned + (long)(BUFFERS / 4096), pinned_pages());
+	self->mem = own;
+	fill(out, sizeof(out), 5);
+	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 4096));
+	EXPECT_EQ(0, memcmp(self->disk + 4096, out, sizeof(out)));
+	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 4096));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	EXPECT_EQ(pinned, pinned_soon(pinned));
+	self->mem = was;
+	fill(out, sizeof(out), 6);
+	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 4096));
+	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 4096));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+
+	/* It goes with the device, if the daemon leaves it */
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	self->mem = own;
+	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 4096));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_EQ(pinned, pinned_soon(pinned));
+	munmap(own, BUFFERS);
+}
+
+/* What it uses isn't right: the device is broken, the request fails. */
+TEST_F(blk, hostile)
+{
+	static const enum mode modes[] = {
+		BAD_ID, IDLE_ID, TWICE, BAD_LEN, BAD_INDEX, GARBAGE
+	};
+	struct pollfd pfd;
+	char buf[4096];
+	double begin;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < ARRAY_LEN(modes); i++) {
+		self->mode = NORMAL;
+		ASSERT_EQ(0, add(self));
+		self->mode = modes[i];
+		begin = now();
+		rc = direct(self, false, buf, sizeof(buf), 0);
+		/* The first of the two is right */
+		if (modes[i] == TWICE && !rc)
+			rc = direct(self, false, buf, sizeof(buf), 0);
+		EXPECT_EQ(-EIO, rc) {
+			TH_LOG("mode %d", modes[i]);
+		}
+		EXPECT_GT(10.0, now() - begin);
+		pfd = (struct pollfd) { .fd = self->v.fd };
+		EXPECT_EQ(1, poll(&pfd, 1, 0));
+		/* And so does the next */
+		EXPECT_NE(0, direct(self, true, buf, sizeof(buf), 0));
+		ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+		/* The thread may have got SIGBUS */
+		if (i + 1 < ARRAY_LEN(modes))
+			ASSERT_EQ(0, pthread_create(&self->thread, NULL, io_thread, self));
+	}
+}
+
+struct io_job {
+	struct _test_data_blk *self;
+	int rc;
+	bool done;
+};
+
+static void *do_read(void *arg)
+{
+	struct io_job *job = arg;
+	char buf[4096];
+
+	job->rc = direct(job->self, false, buf, sizeof(buf), 0);
+	__atomic_store_n(&job->done, true, __ATOMIC_SEQ_CST);
+
+	return NULL;
+}
+
+/* Requests wait for a daemon that is stopped, but the removal of the device doesn't. */
+TEST_F(blk, stopped)
+{
+	struct io_job job = { .self = self };
+	pthread_t thread;
+	double begin;
+
+	ASSERT_EQ(0, add(self));
+	self->mode = STOPPED;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_read, &job));
+	sleep(1);
+	EXPECT_FALSE(job.done);
+	begin = now();
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_GT(15.0, now() - begin);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(-EIO, job.rc);
+}
+
+/* The daemon is gone, with a request; another one takes over and finds it. */
+TEST_F(blk, next_daemon)
+{
+	struct vduse_vq_eventfd kick = { .fd = self->kick };
+	struct io_job job = { .self = self };
+	struct vduse_dev_request req = {
+		.type = VDUSE_SET_STATUS,
+		.s.status = 0xf,
+	};
+	pthread_t thread;
+
+	ASSERT_EQ(0, add(self));
+	self->mode = STOPPED;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_read, &job));
+	sleep(1);
+	vduse_stop(&self->v);
+	self->running = 0;
+	close(self->v.fd);
+	ASSERT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_setup(&self->v));
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	self->mode = NORMAL;
+	on_request(&self->v, &req);
+	/* Go on behind what has been used */
+	self->avail = self->used;
+	ASSERT_EQ(0, vduse_start(&self->v));
+	work(self);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, job.rc);
+}
+
+static void *do_add(void *arg)
+{
+	vduse_add(VDUSE_DEV, NULL, 0);
+
+	return NULL;
+}
+
+/* The driver's probe waits: nobody else does. */
+TEST_F(blk, probe_with_a_silent_daemon)
+{
+	pthread_t thread;
+	double begin;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		/* The first request, or the first buffer */
+		self->v.answer[VDUSE_SET_STATUS] = i ? ANSWER_OK : ANSWER_LATER;
+		self->mode = STOPPED;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, do_add, NULL));
+		sleep(1);
+		begin = now();
+		EXPECT_LT(0, vdpa_dump(CMD_DEV_GET));
+		EXPECT_LE(0, vdpa_dump(CMD_DEV_CONFIG_GET));
+		EXPECT_GT(3.0, now() - begin);
+		EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+		EXPECT_GT(15.0, now() - begin);
+		pthread_join(thread, NULL);
+	}
+}
+
+TEST_HARNESS_MAIN

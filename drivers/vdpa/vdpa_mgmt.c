@@ -465,8 +465,9 @@ static int vdpa_put_vq_type(struct sk_buff *msg, struct vdpa_device *vdev)
 		return ret;
 
 	if (view.driver_features & BIT_ULL(VIRTIO_NET_F_MQ) &&
-	    vdpa_view_has(&view, max_virtqueue_pairs))
-		pairs = vdpa_view_u16(&view, view.net.max_virtqueue_pairs);
+	    vdpa_view_has(&view, net.max_virtqueue_pairs))
+		pairs = vdpa_view_u16(&view,
+				      view.config.net.max_virtqueue_pairs);
 
 	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs) ||
 	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_NEGOTIATED_FEATURES,

@@ -12,13 +12,19 @@
 #define BLK_OTHER	(BLK_DATA + 0x110000)
 #define MIB		0x100000
 
+/* The machine's header may have more fields than the device. */
 static int get_config(int fd, struct virtio_blk_config *config)
 {
 	struct {
 		uint32_t off, len;
 		struct virtio_blk_config config;
-	} c = { 0, sizeof(c.config), { 0 } };
-	int rc = io(fd, VHOST_VDPA_GET_CONFIG, &c);
+	} c = { 0 };
+	uint32_t size;
+	int rc = io(fd, GET_CONFIG_SIZE, &size);
+
+	c.len = size < sizeof(c.config) ? size : sizeof(c.config);
+	if (!rc)
+		rc = io(fd, VHOST_VDPA_GET_CONFIG, &c);
 
 	*config = c.config;
 

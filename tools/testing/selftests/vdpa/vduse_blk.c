@@ -384,6 +384,7 @@ TEST_F(blk, umem)
 	info.reserved[4] = 1;
 	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_GET_INFO, &info));
 
+	ASSERT_EQ(0, memlock(1UL << 30));
 	bad = umem;
 	bad.size -= 4096;
 	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));

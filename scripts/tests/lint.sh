@@ -30,7 +30,7 @@ entries() {
 # Each whole file is carried by one entry, and each carried file is here. tools/vdpa is this repository's own.
 carried_files() { for f in patches/*/*.patch; do sed '/^---$/,$d' "$f" | sed -n 's/^Carries: *//p'; done | sort; }
 carried() {
-	diff <(carried_files) <(git ls-files -co --exclude-standard drivers include tools Documentation net lib ':!tools/vdpa' | sort)
+	diff <(carried_files) <(git ls-files -co --exclude-standard drivers include tools Documentation samples net lib ':!tools/vdpa' | sort)
 }
 
 # The series adds MAINTAINERS to the kernel's file; its files are there, and every file that the series brings is one of them.

@@ -9,7 +9,7 @@ stock=$top/build/stock/amd64
 uname=$(cat "$stock/version")
 kdir=$(readlink -f "$stock/lib/modules/$uname/build")
 
-all='ifcvf mlx5_vdpa vdpa vdpa_mgmt vdpa_sim vdpa_sim_net vhost vhost_iotlb vhost_net vhost_scsi vhost_vdpa vhost_vsock virtio_vdpa vringh'
+all='ifcvf mlx5_vdpa vdpa vdpa_mgmt vdpa_sim vdpa_sim_blk vdpa_sim_net vduse vhost vhost_iotlb vhost_net vhost_scsi vhost_vdpa vhost_vsock virtio_vdpa vringh'
 
 # fake NAME [SED]: the headers of Debian's kernel, as another kernel's whose options went through SED. Prints its folder.
 fake() {
@@ -42,7 +42,7 @@ built_in() {
 	dir=$(fake built-in 's/^CONFIG_\(VHOST\|VHOST_NET\|VHOST_IOTLB\)=m/CONFIG_\1=y/; /^CONFIG_MLX5_CORE=/d')
 	fails_with 'modules: 5.10.0-built-in can take none of the modules' "$modules" --build "$dir" || return
 	dir=$(fake vhost 's/^CONFIG_\(VHOST\|VHOST_NET\)=m/CONFIG_\1=y/; /^CONFIG_MLX5_CORE=/d')
-	built_for 5.10.0-vhost "$dir" 'ifcvf vdpa vdpa_mgmt vdpa_sim vdpa_sim_net vhost_iotlb virtio_vdpa vringh' &&
+	built_for 5.10.0-vhost "$dir" 'ifcvf vdpa vdpa_mgmt vdpa_sim vdpa_sim_blk vdpa_sim_net vduse vhost_iotlb virtio_vdpa vringh' &&
 		grep -F 'VHOST is built into this kernel' "$scratch/words" && grep -F 'VHOST_VDPA needs VDPA = m && VHOST = m' "$scratch/words"
 }
 

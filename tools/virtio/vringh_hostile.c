@@ -469,7 +469,7 @@ static void used_read_only(u64 features, u32 header, u32 entries, u32 event)
 	EXPECT(!fine || !memcmp(&ring.used->idx, before + 2, 2), !fine);
 }
 
-#define EVENT (1 << VIRTIO_RING_F_EVENT_IDX)
+enum { EVENT = 1 << VIRTIO_RING_F_EVENT_IDX };
 
 static void used_ring_read_only(void)
 {

@@ -53,7 +53,7 @@
 #define VDPASIM_BLK_REQUEST_COST	SZ_4K
 
 #define VDPASIM_BLK_QUEUES_MAX		16
-#define VDPASIM_BLK_CAPACITY_MAX	(1 << 20)
+#define VDPASIM_BLK_CAPACITY_MAX	SZ_1M	/* MiB */
 
 static unsigned int capacity = 128;
 module_param(capacity, uint, 0444);

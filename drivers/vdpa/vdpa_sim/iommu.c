@@ -243,6 +243,7 @@ int vdpasim_dma_unmap(struct vdpa_device *vdpa, unsigned int asid, u64 iova,
 
 	return 0;
 }
+
 ALLOW_ERROR_INJECTION(vdpasim_dma_unmap, ERRNO);
 
 /*

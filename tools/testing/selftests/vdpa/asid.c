@@ -478,8 +478,8 @@ FIXTURE_VARIANT_ADD(groups, each_its_own_whole_table) {
 };
 
 FIXTURE_SETUP(groups) {
-	self->n.fd = GET_DEV(.batch_mapping = variant->batch_mapping, .num_as = 8, .vq_groups = true,
-			     .loop = true, .features = MAC_FEATURES);
+	self->n.fd = GET_DEV(.batch_mapping = variant->batch_mapping, .num_as = 8,
+			     .vq_groups = true, .loop = true, .features = MAC_FEATURES);
 	ASSERT_LE(0, self->n.fd);
 	memcpy(self->n.asid, variant->asid, sizeof(variant->asid));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Allocation failures: each operation is repeated with its first allocation failing, then the
- * second, and so on until none is left. It fails cleanly or works, and works again afterwards. Needs
- * a kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
+ * second, and so on until none is left. It fails cleanly or works, and works again afterwards.
+ * Needs a kernel with CONFIG_FAILSLAB and CONFIG_FAULT_INJECTION_DEBUG_FS.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -247,8 +247,8 @@ TEST_F(oom, refused_unmap)
 
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	for (i = 0; i < 3; i++)
-		ASSERT_EQ(0, map(self->n.fd, ASID1, 0x10000 * (i + 1), 0x1000, (char *)self->a.va + 4096 * i,
-				 VHOST_ACCESS_RW));
+		ASSERT_EQ(0, map(self->n.fd, ASID1, 0x10000 * (i + 1), 0x1000,
+				 (char *)self->a.va + 4096 * i, VHOST_ACCESS_RW));
 	for (i = 0; i < ARRAY_LEN(config); i++) {
 		snprintf(path, sizeof(path), DEBUGFS "fail_function/%s", config[i][0]);
 		EXPECT_EQ(0, write_file(path, config[i][1]));
@@ -378,12 +378,14 @@ TEST(oom_disk)
 		rc = blk_write(&b, 0, BLK_DATA, len);
 		if (!has_failed())
 			break;
-		failures += rc == VIRTIO_BLK_S_IOERR;
-		EXPECT_EQ(VIRTIO_BLK_S_IOERR, rc);
+		/* What the pages are found by is allocated once more if that fails. */
+		if (rc)
+			failures++;
+		EXPECT_EQ(rc ? VIRTIO_BLK_S_IOERR : 0, rc);
 		ASSERT_EQ(0, blk_read(&b, 0, BLK_DATA, len));
 		for (done = 0; done < len && blk_filled(blk_mem(&b, BLK_DATA), done + 4096, n);)
 			done += 4096;
-		EXPECT_GT(len, done);
+		EXPECT_EQ(!rc, done == len);
 		for (; done < len && !*blk_mem(&b, BLK_DATA + done); done++)
 			;
 		EXPECT_EQ(len, done);
@@ -391,8 +393,8 @@ TEST(oom_disk)
 		ASSERT_EQ(0, blk_write(&b, 0, BLK_DATA, len));
 	}
 	EXPECT_EQ(0, rc);
-	/* A page for each 4 KiB, and what they are found by. */
-	EXPECT_LT((int)len / 4096, failures);
+	/* A page for each 4 KiB, at least. */
+	EXPECT_LE((int)len / 4096, failures);
 	EXPECT_EQ(15, get_status(b.fd));
 	blk_stop(&b);
 	EXPECT_EQ(0, sim_del(TEST_DEV));

@@ -109,7 +109,7 @@ struct vdev {
 	/* 1 and 1 on a kernel without groups. */
 	uint32_t groups;
 	unsigned int as;
-	/* Of the first virtqueues, with NET_FEATURES and the CVQ negotiated; or a negative errno. */
+	/* Of the first queues, with NET_FEATURES and the CVQ negotiated; or a negative errno. */
 	int group[NQUEUES];
 	/* The CVQ's group has no data queue, and there is a second address space for it. */
 	bool cvq_apart;
@@ -293,8 +293,9 @@ int write_mac(int fd, const uint8_t *mac, uint32_t off, uint32_t len);
 #define BLK_QUEUES	4
 #define BLK_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) | \
 			 VF(VIRTIO_BLK_F_SIZE_MAX) | VF(VIRTIO_BLK_F_SEG_MAX) | \
-			 VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_FLUSH) | VF(VIRTIO_BLK_F_MQ) | \
-			 VF(VIRTIO_BLK_F_DISCARD) | VF(VIRTIO_BLK_F_WRITE_ZEROES))
+			 VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_FLUSH) | \
+			 VF(VIRTIO_BLK_F_MQ) | VF(VIRTIO_BLK_F_DISCARD) | \
+			 VF(VIRTIO_BLK_F_WRITE_ZEROES))
 
 /* Rings, then headers with the status behind them, then data. */
 #define BLK_HDR(n)	(BLK_QUEUES * RING_SIZE + (n) * 32)

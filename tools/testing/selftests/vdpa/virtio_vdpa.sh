@@ -19,7 +19,7 @@ bus=/sys/bus/vdpa
 traffic_pid=
 finish() {
 	[ -z "$traffic_pid" ] || kill "$traffic_pid" 2> /dev/null
-	echo 1 > $bus/drivers_autoprobe
+	echo 1 > "$bus/drivers_autoprobe"
 	"$VDPA" dev del vn0 2> /dev/null
 	modprobe -rq virtio_vdpa
 }
@@ -68,7 +68,7 @@ test_choice() {
 		equal "choice: no driver sees it" "" "$(driver_of vn0)"
 		echo $first > $bus/devices/vn0/driver_override
 		echo vn0 > $bus/drivers_probe
-		echo 1 > $bus/drivers_autoprobe
+		echo 1 > "$bus/drivers_autoprobe"
 		equal "choice: $first by driver_override" $first "$(driver_of vn0)"
 		check "choice: del" "$VDPA" dev del vn0
 	done

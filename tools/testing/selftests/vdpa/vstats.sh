@@ -30,7 +30,7 @@ test_tool() {
 	version=$($v -V | sed 's/.*iproute2-//')
 	t() { echo "$version: $*"; }
 
-	check "$(t "a device")" $v dev add name vs0 mgmtdev vdpasim_net mac $mac
+	check "$(t "a device")" "$v" dev add name vs0 mgmtdev vdpasim_net mac $mac
 	for i in 0 1 2; do
 		note "$($v dev vstats show vs0 qidx $i)"
 	done
@@ -69,7 +69,7 @@ test_tool() {
 	contains "$(t "no such queue")" 'virtqueue|Invalid' "$($v dev vstats show vs0 qidx 3 2>&1)"
 	contains "$(t "no such queue, far off")" 'virtqueue|Invalid' "$($v dev vstats show vs0 qidx 4294967295 2>&1)"
 	contains "$(t "no such device")" 'No such' "$($v dev vstats show nobody qidx 0 2>&1)"
-	check "$(t "del")" $v dev del vs0
+	check "$(t "del")" "$v" dev del vs0
 }
 
 tap_begin

@@ -818,6 +818,9 @@ TEST_F(blk, unmapped_when_busy)
 		for (k = 0; k < a.size && ((uint8_t *)a.va)[k] == 0xee; k++)
 			;
 		EXPECT_EQ(a.size, k);
+		/* The next request on this virtqueue breaks it. */
+		for (k = 0; k < WAIT_MS && get_status(b->fd) == 15; k++)
+			usleep(1000);
 		feeder_stop(&f);
 		EXPECT_EQ(0, blk_req(b, 1, VIRTIO_BLK_T_IN, 0, BLK_OTHER, 4096));
 		EXPECT_EQ(0, blk_req(b, 1, VIRTIO_BLK_T_IN, 0, BLK_OTHER, 4096));

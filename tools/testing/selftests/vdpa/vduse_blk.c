@@ -229,6 +229,7 @@ FIXTURE_SETUP(blk) {
 
 	/* Which driver binds is a matter of which is loaded */
 	run("modprobe -rq vhost_vdpa");
+	run("modprobe -q virtio_blk");
 	if (run("modprobe -q vduse") || run("modprobe -q virtio_vdpa"))
 		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
 	sigaction(SIGBUS, &action, NULL);

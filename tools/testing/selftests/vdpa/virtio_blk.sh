@@ -10,6 +10,8 @@ need_root
 need "$VDPA" mke2fs e2fsck fio fstrim chcpu
 need_ext4
 modprobe -q virtio_vdpa || skip_all "no module virtio_vdpa"
+# A module in some kernels, built in in others.
+modprobe -q virtio_blk
 
 work=$(mktemp -d)
 finish() {

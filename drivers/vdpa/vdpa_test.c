@@ -252,6 +252,10 @@ static struct vdpa_device *test_alloc(struct kunit *test,
 	kunit_alloc_resource(test, test_device_init, test_device_free,
 			     GFP_KERNEL, vdpa);
 
+	/* Keep bus drivers away: the parent has only some of its operations */
+	vdpa->driver_override = kstrdup("vdpa_test", GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, vdpa->driver_override);
+
 	return vdpa;
 }
 

@@ -82,18 +82,17 @@ else
 fi
 unset VDPA_DEVICE
 
-# A block device: what is about the data path of a network device is skipped, and only that.
+# A block device: what is about network devices is skipped, and only that. All of asid is.
 sim_load num_as=2 batch_mapping=1
 modprobe vdpa_sim_blk capacity=20 queues=3
 mgmtdev=vdpasim_blk
-blk="$not_ours|the device \(id 2\) isn't a network device|the device's virtqueues share groups"
+blk="$not_ours|not a network device|the device \(id 2\) isn't a network device|the device's virtqueues share groups"
 blk="$blk|the device has (too few address spaces|no doorbells|too few virtqueues)"
 on "a disk and two address spaces"
 run ioctl 10 "$blk"
 run iotlb 20 "$blk"
-run asid 4 "$blk"
 run remove 0 "$blk"
-run blk 30 "$blk"
+run blk 20 "$blk"
 check "the device goes" "$VDPA" dev del vdpa0
 unset VDPA_DEVICE
 which="a disk that the program adds"

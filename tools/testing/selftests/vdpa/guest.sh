@@ -45,6 +45,25 @@ make_initramfs() {
 	rm -rf "$root"
 }
 
+# guest_changes_mac: a script for a guest, which sends $frames frames to its address $mac, changes
+# it to $new_mac, and sends as many to that one, to the first, to $other_mac, and to everybody.
+guest_changes_mac() {
+	# shellcheck disable=SC2154
+	cat <<- END
+		address() { cat /sys/class/net/eth0/address; }
+		echo "guest: address \$(address)"
+		ip link set eth0 up
+		sleep 1
+		guest_frames eth0 $frames $mac
+		ip link set eth0 address $new_mac && echo "guest: address \$(address)"
+		guest_frames eth0 $frames $new_mac $mac $other_mac ff:ff:ff:ff:ff:ff
+		echo "guest: look now"
+		sleep 6
+		echo "guest: done"
+		poweroff -f
+	END
+}
+
 # run_qemu ARG...: sets qemu_pid; output in $work/{qemu.err,serial}. Without what makes a
 # distribution's kernel boot slowly in an emulated machine: five levels of page tables, and tests
 # of the cryptographic algorithms.

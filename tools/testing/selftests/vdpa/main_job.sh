@@ -51,19 +51,7 @@ step "groups and address spaces of $vhostdev"
 equal "data queues in group 0, control virtqueue in group 1, two address spaces" \
 	"groups=2 as=2 vqs=3 group[0]=0 group[1]=0 group[2]=1" "$(grep -v features "$work/out" | xargs)"
 
-cat > "$work/script" <<END
-address() { cat /sys/class/net/eth0/address; }
-echo "guest: address \$(address)"
-ip link set eth0 up
-sleep 1
-guest_frames eth0 $frames $mac
-ip link set eth0 address $new_mac && echo "guest: address \$(address)"
-guest_frames eth0 $frames $new_mac $mac $other_mac ff:ff:ff:ff:ff:ff
-echo "guest: look now"
-sleep 6
-echo "guest: done"
-poweroff -f
-END
+guest_changes_mac > "$work/script"
 make_initramfs "$work/initramfs" "$work/script"
 
 echo 0 > $trace/tracing_on

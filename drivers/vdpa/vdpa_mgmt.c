@@ -274,12 +274,28 @@ static u64 vdpa_view_u64(const struct vdpa_view *view, __virtio64 val)
 	return __virtio64_to_cpu(view->little_endian, val);
 }
 
+/*
+ * Put the number of queue pairs of a network device: 1 unless VIRTIO_NET_F_MQ is
+ * in @features.
+ */
+static int vdpa_put_net_pairs(struct sk_buff *msg, const struct vdpa_view *view,
+			      u64 features)
+{
+	u16 pairs = 1;
+
+	if (features & BIT_ULL(VIRTIO_NET_F_MQ) &&
+	    vdpa_view_has(view, net.max_virtqueue_pairs))
+		pairs = vdpa_view_u16(view,
+				      view->config.net.max_virtqueue_pairs);
+
+	return nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs);
+}
+
 /* Put the fields of a network device that it has the features for. */
 static int vdpa_put_net_config(struct sk_buff *msg,
 			       const struct vdpa_view *view)
 {
 	const struct virtio_net_config *net = &view->config.net;
-	u16 pairs = 1;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_MAC) &&
 	    vdpa_view_has(view, net.mac) &&
@@ -292,10 +308,7 @@ static int vdpa_put_net_config(struct sk_buff *msg,
 			vdpa_view_u16(view, net->status)))
 		return -EMSGSIZE;
 
-	if (view->features & BIT_ULL(VIRTIO_NET_F_MQ) &&
-	    vdpa_view_has(view, net.max_virtqueue_pairs))
-		pairs = vdpa_view_u16(view, net->max_virtqueue_pairs);
-	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs))
+	if (vdpa_put_net_pairs(msg, view, view->features))
 		return -EMSGSIZE;
 
 	if (view->features & BIT_ULL(VIRTIO_NET_F_MTU) &&
@@ -457,19 +470,13 @@ struct vdpa_vq {
 static int vdpa_put_vq_type(struct sk_buff *msg, struct vdpa_device *vdev)
 {
 	struct vdpa_view view;
-	u16 pairs = 1;
 	int ret;
 
 	ret = vdpa_view_take(vdev, &view);
 	if (ret)
 		return ret;
 
-	if (view.driver_features & BIT_ULL(VIRTIO_NET_F_MQ) &&
-	    vdpa_view_has(&view, net.max_virtqueue_pairs))
-		pairs = vdpa_view_u16(&view,
-				      view.config.net.max_virtqueue_pairs);
-
-	if (nla_put_u16(msg, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, pairs) ||
+	if (vdpa_put_net_pairs(msg, &view, view.driver_features) ||
 	    nla_put_u64_64bit(msg, VDPA_ATTR_DEV_NEGOTIATED_FEATURES,
 			      view.driver_features, VDPA_ATTR_PAD))
 		return -EMSGSIZE;

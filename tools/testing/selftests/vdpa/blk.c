@@ -19,7 +19,7 @@ static int get_config(int fd, struct virtio_blk_config *config)
 		uint32_t off, len;
 		struct virtio_blk_config config;
 	} c = { 0 };
-	uint32_t size;
+	uint32_t size = 0;
 	int rc = io(fd, GET_CONFIG_SIZE, &size);
 
 	c.len = size < sizeof(c.config) ? size : sizeof(c.config);

@@ -258,7 +258,7 @@ TEST_F(debugfs, read_while_busy_and_removed)
 	for (i = 0; i < 30; i++) {
 		EXPECT_EQ(0, net_start(n, CTRL_FEATURES));
 		for (k = 0; k < 10; k++)
-			EXPECT_EQ(1, net_loops_at_all(n));
+			EXPECT_EQ(1, net_loops(n, test_mac));
 		/* With traffic, open and closed. */
 		net_post_rx(n, 40, 100, 0x800);
 		for (k = 0; k < 100; k++)

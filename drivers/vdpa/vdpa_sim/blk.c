@@ -65,15 +65,32 @@ module_param(queues, uint, 0444);
 MODULE_PARM_DESC(queues, "Number of virtqueues of a device, 1 to 16 (default: 4)");
 
 /**
+ * struct vdpasim_blk_stats - what a virtqueue has done since the device was added
+ * @requests: requests that the driver has made, failed ones included
+ * @bytes_read: bytes of the disk that the driver has read
+ * @bytes_written: bytes that it has written to the disk
+ * @errors: requests that failed, that have no room for a status, or whose
+ *          buffers aren't mapped
+ */
+struct vdpasim_blk_stats {
+	u64 requests;
+	u64 bytes_read;
+	u64 bytes_written;
+	u64 errors;
+};
+
+/**
  * struct vdpasim_blk - a simulated block device
  * @sim: the device
  * @pages: the disk, by page; what isn't there is zero
+ * @stats: statistics, by virtqueue
  * @next: the virtqueue whose turn it is
  * @ranges: of the request that is being processed
  */
 struct vdpasim_blk {
 	struct vdpasim sim;
 	struct xarray pages;
+	struct vdpasim_blk_stats stats[VDPASIM_BLK_QUEUES_MAX];
 	unsigned int next;
 	struct virtio_blk_discard_write_zeroes ranges[VDPASIM_BLK_RANGES_MAX];
 };
@@ -396,7 +413,7 @@ static void vdpasim_blk_seek_status(struct vringh_kiov *wiov)
 
 /*
  * Get a request's header, and how much data it has.  Returns its status so far,
- * or a negative error if there is no request.
+ * -ENOENT if there is no request, or another error if its header isn't mapped.
  */
 static int vdpasim_blk_get(struct vdpasim_blk *blk, struct vdpasim_vq *vq,
 			   struct vdpasim_blk_req *req)
@@ -424,43 +441,70 @@ static int vdpasim_blk_get(struct vdpasim_blk *blk, struct vdpasim_vq *vq,
 	return len == sizeof(hdr) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
 }
 
-/* Process a request.  Returns what it costs, or 0 if there is none. */
-static size_t vdpasim_blk_request(struct vdpasim_blk *blk,
-				  struct vdpasim_vq *vq)
+/*
+ * Process a request whose status so far is given.  Returns its final status, or
+ * a negative error if the virtqueue is broken now.
+ */
+static int vdpasim_blk_process(struct vdpasim_blk *blk,
+			       struct vdpasim_blk_req *req, int status)
 {
 	struct vdpasim *sim = &blk->sim;
-	struct vdpasim_blk_req req;
-	int status;
 	ssize_t len;
 	u8 byte;
 
-	status = vdpasim_blk_get(blk, vq, &req);
-	if (status < 0)
-		return 0;
-
 	/* Without room for a status, there is no way to say what was done. */
-	if (!req.in) {
+	if (!req->in) {
 		spin_lock_irq(&sim->iommu_lock);
-		vdpasim_vq_complete(sim, vq, 0);
+		vdpasim_vq_complete(sim, req->vq, 0);
 		spin_unlock_irq(&sim->iommu_lock);
-		return req.cost;
+		return VIRTIO_BLK_S_IOERR;
 	}
-	req.in--;
+	req->in--;
 
 	if (status == VIRTIO_BLK_S_OK)
-		status = vdpasim_blk_execute(blk, &req);
+		status = vdpasim_blk_execute(blk, req);
 	if (status < 0)
-		return 0;
+		return status;
 
 	byte = status;
 	spin_lock_irq(&sim->iommu_lock);
 	vdpasim_blk_seek_status(&sim->wiov);
-	len = vdpasim_vq_push(sim, vq, &byte, sizeof(byte));
-	if (len >= 0)
-		vdpasim_vq_complete(sim, vq, req.written + len);
+	len = vdpasim_vq_push(sim, req->vq, &byte, sizeof(byte));
+	if (len >= 0 && !vdpasim_vq_complete(sim, req->vq, req->written + len))
+		len = -EINVAL;
 	spin_unlock_irq(&sim->iommu_lock);
 
-	return req.cost;
+	return len < 0 ? len : status;
+}
+
+/* Count a request, with its status or a negative error. */
+static void vdpasim_blk_count(struct vdpasim_blk_stats *stats,
+			      const struct vdpasim_blk_req *req, int status)
+{
+	stats->requests++;
+	if (status != VIRTIO_BLK_S_OK)
+		stats->errors++;
+	else if (req->type == VIRTIO_BLK_T_IN)
+		stats->bytes_read += req->in;
+	else if (req->type == VIRTIO_BLK_T_OUT)
+		stats->bytes_written += req->out;
+}
+
+/* Handle the next request.  Returns what it costs, or 0 if there is none. */
+static size_t vdpasim_blk_request(struct vdpasim_blk *blk,
+				  struct vdpasim_vq *vq)
+{
+	struct vdpasim_blk_req req;
+	int status;
+
+	status = vdpasim_blk_get(blk, vq, &req);
+	if (status == -ENOENT)
+		return 0;
+	if (status >= 0)
+		status = vdpasim_blk_process(blk, &req, status);
+	vdpasim_blk_count(&blk->stats[vq - blk->sim.vqs], &req, status);
+
+	return status < 0 ? 0 : req.cost;
 }
 
 /* Process requests of the virtqueues by turns. */
@@ -490,6 +534,22 @@ static unsigned long vdpasim_blk_work(struct vdpasim *sim, unsigned long vqs)
 		vdpasim_vq_notify(sim, &sim->vqs[i]);
 
 	return more;
+}
+
+static unsigned int vdpasim_blk_get_vq_stats(const struct vdpasim *sim, u16 idx,
+					     struct vdpa_vq_stat *stats)
+{
+	const struct vdpasim_blk *blk =
+		container_of(sim, struct vdpasim_blk, sim);
+	const struct vdpasim_blk_stats *s = &blk->stats[idx];
+	unsigned int n = 0;
+
+	stats[n++] = (struct vdpa_vq_stat){ "requests", s->requests };
+	stats[n++] = (struct vdpa_vq_stat){ "bytes_read", s->bytes_read };
+	stats[n++] = (struct vdpa_vq_stat){ "bytes_written", s->bytes_written };
+	stats[n++] = (struct vdpa_vq_stat){ "errors", s->errors };
+
+	return n;
 }
 
 static void vdpasim_blk_get_config(struct vdpasim *sim, void *config)
@@ -549,6 +609,7 @@ static struct vdpasim_class vdpasim_blk_class __ro_after_init = {
 	.init		= vdpasim_blk_init,
 	.free		= vdpasim_blk_free,
 	.work		= vdpasim_blk_work,
+	.get_vq_stats	= vdpasim_blk_get_vq_stats,
 	.get_config	= vdpasim_blk_get_config,
 };
 

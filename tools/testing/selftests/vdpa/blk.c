@@ -753,8 +753,10 @@ TEST_F(blk, busy_queue_starves_nobody)
 		for (i = 0; i < 30; i++)
 			ASSERT_EQ(0, blk_req(b, 1, VIRTIO_BLK_T_IN, 0, BLK_OTHER, 4096));
 		before = __atomic_load_n(&b->q[0].used->idx, __ATOMIC_SEQ_CST);
-		usleep(100000);
-		EXPECT_NE(before, __atomic_load_n(&b->q[0].used->idx, __ATOMIC_SEQ_CST));
+		for (i = 0; i < WAIT_MS && before ==
+		     __atomic_load_n(&b->q[0].used->idx, __ATOMIC_SEQ_CST); i++)
+			usleep(1000);
+		EXPECT_GT(WAIT_MS, i);
 		EXPECT_EQ(0, io(b->fd, SUSPEND, NULL));
 		EXPECT_EQ(0, set_status(b->fd, 0));
 		feeder_stop(&f);

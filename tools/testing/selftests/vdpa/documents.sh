@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs every command of Documentation/admin-guide/vdpa.rst, and compares what it prints with what the
-# document says. A command is a line of a literal block ('::') that begins with '# '; the lines below
-# it are its output, in which '...' stands for anything; as the last line, for any number of lines.
+# Runs every command of the documents, and compares what it prints with what the document says. A
+# command is a line of a literal block ('::') that begins with '# '; the lines below it are its
+# output, in which '...' stands for anything; as the last line, for any number of lines.
 # Environment: DOCUMENTS, the folder, if it isn't found.
 . "$(dirname "$0")/lib.sh"
 
 need_root
-need "$VDPA" ip perl
+need "$VDPA" ip perl gcc mkfs.ext4
 documents=${DOCUMENTS:-$dir/../../../../Documentation}
 [ -e "$documents/admin-guide/vdpa.rst" ] || skip_all "no document: set DOCUMENTS"
 modprobe -qn virtio_vdpa || skip_all "no module virtio_vdpa"
@@ -33,9 +33,13 @@ matches() {
 	perl -e 'exit($ARGV[1] =~ /\A(?:$ARGV[0])\n?\z/s ? 0 : 1)' "$rest" "$2"
 }
 
-# run FILE: its commands, one after the other, in one shell of their own.
+# run FILE LEAST: its commands, at least so many, one after the other, in one shell of their own.
 run() {
 	local line command='' want='' n=0
+	note "$1"
+	sim_load
+	modprobe -rq vdpa_sim_net
+	modprobe -rq vhost_vdpa
 	coproc RUNNER { bash 2>&1; }
 	while IFS= read -r line; do
 		if [[ $line == '# '* ]]; then
@@ -51,13 +55,16 @@ run() {
 	note "$n commands"
 	eval "exec ${RUNNER[1]}>&-"
 	wait "$RUNNER_PID" 2> /dev/null
-	[ $n -ge 30 ] && pass "the document has its commands" || fail "the document has its commands"
+	clean
+	[ $n -ge "$2" ] && pass "the document has its commands" || fail "the document has its commands"
 }
 
 # one: the command that run is at.
 one() {
 	local got='' line status=''
 	printf '%s\necho "@@status $?"\n' "$command" >&"${RUNNER[1]}"
+	# A daemon needs a moment.
+	[[ $command != *'&' ]] || sleep 3
 	while IFS= read -t 120 -r line <&"${RUNNER[0]}"; do
 		[[ $line == '@@status '* ]] && { status=${line#* }; break; }
 		got+=${got:+$'\n'}${line%% }
@@ -71,10 +78,29 @@ one() {
 	fi
 }
 
+clean() {
+	echo 1 > /sys/bus/vdpa/drivers_autoprobe
+	"$VDPA" dev del vdpa0
+	"$VDPA" dev del disk0
+	modprobe -rq virtio_vdpa
+} 2> /dev/null
+
 shopt -s extglob
 tap_begin
-sim_load
-modprobe -rq vdpa_sim_net
-trap 'echo 1 > /sys/bus/vdpa/drivers_autoprobe; "$VDPA" dev del vdpa0 2> /dev/null; modprobe -rq virtio_vdpa' EXIT
-PATH=${VDPA%/*}:$PATH run "$documents/admin-guide/vdpa.rst"
+trap 'clean; rm -rf "$work"' EXIT
+work=$(mktemp -d)
+PATH=${VDPA%/*}:$PATH
+cd "$out" || exit
+run "$documents/admin-guide/vdpa.rst" 30
+run "$documents/userspace-api/vhost-vdpa.rst" 7
+
+if modprobe -qn vduse; then
+	modprobe -q virtio_blk
+	c_code "$documents/userspace-api/vduse.rst" > "$work/ramdisk.c"
+	gcc ${HEADERS:+-I"$HEADERS"} -o "$work/ramdisk" "$work/ramdisk.c"
+	PATH=$work:$PATH
+	run "$documents/userspace-api/vduse.rst" 6
+else
+	skip "vduse.rst" "no module vduse"
+fi
 tap_end

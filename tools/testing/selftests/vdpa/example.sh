@@ -15,13 +15,7 @@ need gcc "$VDPA"
 work=$(mktemp -d)
 trap '"$VDPA" dev del vdpa0 2> /dev/null; rm -rf "$work"' EXIT
 
-# The blocks of C in the document, one after the other: '.. code-block:: c' and what is indented.
-awk '
-	/^\.\. code-block:: c$/ { code = 1; next }
-	code && /^[^ \t]/ { code = 0 }
-	code && /^[ \t]+:/ { next }
-	code { sub(/^(\t|    |   )/, ""); print }
-' "$doc" > "$work/example.c"
+c_code "$doc" > "$work/example.c"
 contains "the document has a program" '^(int )?main\(' "$(grep -E 'main\(' "$work/example.c")"
 check "it compiles without a warning" gcc -Wall -Wextra -Werror -O2 \
 	${HEADERS:+-I"$HEADERS"} -o "$work/example" "$work/example.c"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What debugfs shows of a device, in vdpa/NAME: right, and readable at any time.
+ * What debugfs shows of a device, in vdpa/NAME: right, and readable at any time. The statistics of
+ * a block device, there and through netlink.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -11,7 +12,8 @@
 
 #define DIR	"/sys/kernel/debug/vdpa/" TEST_DEV "/"
 
-static const char *const files[] = { "groups", "virtqueues", "open", "address_spaces" };
+static const char *const files[] = { "groups", "virtqueues", "statistics", "open",
+					   "address_spaces" };
 
 /* Reads a file of the device: its length, or a negative errno. */
 static int show(const char *name, char *buf, size_t size)
@@ -279,6 +281,176 @@ TEST_F(debugfs, read_while_busy_and_removed)
 		ASSERT_EQ(0, pthread_join(thread[i], &good));
 		EXPECT_LT(100, (long)good);
 	}
+}
+
+/* What a block device counts; vstats.sh tests the network device. */
+struct blk_stats {
+	uint64_t requests, bytes_read, bytes_written, errors;
+};
+
+FIXTURE(blk_statistics) {
+	struct blk b;
+	struct blk_stats want[BLK_QUEUES];
+};
+
+FIXTURE_SETUP(blk_statistics) {
+	self->b.fd = GET_DEV(.blk = true, .own = true, .features = BLK_FEATURES);
+	ASSERT_LE(0, self->b.fd);
+	ASSERT_EQ(0, blk_start(&self->b, BLK_FEATURES));
+	ASSERT_EQ(BLK_QUEUES, self->b.queues);
+}
+
+FIXTURE_TEARDOWN(blk_statistics) {
+	blk_stop(&self->b);
+	sim_del(TEST_DEV);
+}
+
+/* True if netlink and debugfs say so of each virtqueue. */
+static bool counted(const struct blk_stats *want)
+{
+	char text[4096] = "virtqueue name value\n";
+	struct blk_stats s;
+	int i, rc;
+
+	for (i = 0; i < BLK_QUEUES; i++) {
+		rc = vdpa_stat(TEST_DEV, i, "requests", &s.requests) ?:
+		     vdpa_stat(TEST_DEV, i, "bytes_read", &s.bytes_read) ?:
+		     vdpa_stat(TEST_DEV, i, "bytes_written", &s.bytes_written) ?:
+		     vdpa_stat(TEST_DEV, i, "errors", &s.errors);
+		if (rc || memcmp(&s, &want[i], sizeof(s))) {
+			printf("# queue %d: error %d, %llu requests, %llu and %llu bytes, %llu errors\n",
+			       i, rc, (unsigned long long)s.requests,
+			       (unsigned long long)s.bytes_read,
+			       (unsigned long long)s.bytes_written,
+			       (unsigned long long)s.errors);
+			return false;
+		}
+		sprintf(text + strlen(text),
+			"%d requests %llu\n%d bytes_read %llu\n%d bytes_written %llu\n%d errors %llu\n",
+			i, (unsigned long long)want[i].requests,
+			i, (unsigned long long)want[i].bytes_read,
+			i, (unsigned long long)want[i].bytes_written,
+			i, (unsigned long long)want[i].errors);
+	}
+
+	return shows("statistics", text);
+}
+
+TEST_F(blk_statistics, requests)
+{
+	struct blk_stats *want = self->want;
+	struct blk *b = &self->b;
+
+	EXPECT_TRUE(counted(want));
+	ASSERT_EQ(0, blk_write(b, 0, BLK_DATA, 12288));
+	want[0] = (struct blk_stats) { .requests = 1, .bytes_written = 12288 };
+	EXPECT_TRUE(counted(want));
+	ASSERT_EQ(0, blk_req(b, 3, VIRTIO_BLK_T_IN, 0, BLK_DATA, 512));
+	ASSERT_EQ(0, blk_req(b, 3, VIRTIO_BLK_T_IN, 0, BLK_DATA, 0x100000));
+	want[3] = (struct blk_stats) { .requests = 2, .bytes_read = 512 + 0x100000 };
+	EXPECT_TRUE(counted(want));
+	/* Neither reads or writes data of the disk. */
+	ASSERT_EQ(0, blk_req(b, 1, VIRTIO_BLK_T_FLUSH, 0, 0, 0));
+	ASSERT_EQ(0, blk_req(b, 1, VIRTIO_BLK_T_GET_ID, 0, BLK_DATA, 20));
+	want[1].requests = 2;
+	ASSERT_EQ(0, blk_range(b, VIRTIO_BLK_T_DISCARD, 0, 8, 0));
+	ASSERT_EQ(0, blk_range(b, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0));
+	want[0].requests += 2;
+	EXPECT_TRUE(counted(want));
+
+	/* Resets and other users leave them as they are. */
+	ASSERT_EQ(0, blk_restart(b));
+	EXPECT_TRUE(counted(want));
+	blk_stop(b);
+	EXPECT_TRUE(counted(want));
+	b->fd = vdpa_open(TEST_DEV);
+	ASSERT_LE(0, b->fd);
+	EXPECT_TRUE(counted(want));
+}
+
+TEST_F(blk_statistics, errors)
+{
+	struct blk_stats *want = self->want;
+	struct blk *b = &self->b;
+	struct ring *r = &b->q[2];
+	struct seg seg[3];
+	int i;
+
+	/* Out of range; not whole sectors; unknown; a bad range. */
+	ASSERT_EQ(VIRTIO_BLK_S_IOERR, blk_write(b, 1ULL << 40, BLK_DATA, 4096));
+	ASSERT_EQ(VIRTIO_BLK_S_IOERR, blk_read(b, 0, BLK_DATA, 513));
+	ASSERT_EQ(VIRTIO_BLK_S_UNSUPP, blk_req(b, 0, 99, 0, BLK_DATA, 4096));
+	ASSERT_EQ(VIRTIO_BLK_S_IOERR, blk_range(b, VIRTIO_BLK_T_DISCARD, 1ULL << 40, 8, 0));
+	want[0] = (struct blk_stats) { .requests = 4, .errors = 4 };
+	EXPECT_TRUE(counted(want));
+
+	/* A short header; no room for a status. */
+	blk_layout(b, 9, VIRTIO_BLK_T_OUT, 0, BLK_DATA, 4096, seg);
+	seg[0].len = 8;
+	seg[1].len = 0;
+	ring_add(r, seg, 3);
+	ring_kick(r);
+	ASSERT_EQ(0, ring_wait(r, WAIT_MS, NULL, NULL));
+	blk_layout(b, 9, VIRTIO_BLK_T_OUT, 0, BLK_DATA, 4096, seg);
+	ring_add(r, seg, 2);
+	ring_kick(r);
+	ASSERT_EQ(0, ring_wait(r, WAIT_MS, NULL, NULL));
+	want[2] = (struct blk_stats) { .requests = 2, .errors = 2 };
+	EXPECT_TRUE(counted(want));
+
+	/* Header, the last of the data, and status not mapped: a part that was copied doesn't count. */
+	for (i = 0; i < 3; i++) {
+		blk_layout(b, 9, VIRTIO_BLK_T_IN, 0, BLK_SIZE - 8192, 8192, seg);
+		if (i == 1)
+			seg[i].len += SECTOR;
+		else
+			seg[i].iova = 0x1000;
+		ring_add(r, seg, 3);
+		ring_kick(r);
+		EXPECT_EQ(-ETIMEDOUT, ring_wait(r, SOON_MS, NULL, NULL));
+		EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(b->fd));
+		want[2].requests++;
+		want[2].errors++;
+		EXPECT_TRUE(counted(want));
+		ASSERT_EQ(0, blk_restart(b));
+	}
+	/* A ring that is wrong has no request. */
+	ring_post(r, 0xffff);
+	ring_kick(r);
+	EXPECT_EQ(-ETIMEDOUT, ring_wait(r, SOON_MS, NULL, NULL));
+	EXPECT_TRUE(counted(want));
+}
+
+/* An index is from 0 to the number of virtqueues, without it. */
+TEST_F(blk_statistics, indexes)
+{
+	static const uint32_t bad[] = {
+		BLK_QUEUES, BLK_QUEUES + 1, 15, 16, 255, 256, 0x8000, 0xffff, 0x10000, 0x10000 + 1,
+		0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff,
+	};
+	const uint16_t small = 0;
+	const uint64_t large = 0;
+	const struct attr name = { ATTR_DEV_NAME, TEST_DEV, sizeof(TEST_DEV) };
+	const struct attr odd[][2] = {
+		{ name, { ATTR_QUEUE_INDEX, &small, sizeof(small) } },
+		{ name, { ATTR_QUEUE_INDEX, NULL, 0 } },
+		{ name, { ATTR_VENDOR_ATTR_VALUE, &large, sizeof(large) } },
+	};
+	uint64_t value;
+	uint32_t i;
+
+	for (i = 0; i < BLK_QUEUES; i++)
+		EXPECT_EQ(0, vdpa_stat(TEST_DEV, i, "requests", &value));
+	EXPECT_EQ(-ENOENT, vdpa_stat(TEST_DEV, 0, "packets", &value));
+	for (i = 0; i < ARRAY_LEN(bad); i++)
+		EXPECT_EQ(-EINVAL, vdpa_stat(TEST_DEV, bad[i], "requests", &value))
+			TH_LOG("index %#x", bad[i]);
+	EXPECT_EQ(-EINVAL, vdpa_request(CMD_DEV_VSTATS_GET, 0, &name, 1, NULL, 0));
+	for (i = 0; i < ARRAY_LEN(odd); i++)
+		EXPECT_NE(0, vdpa_request(CMD_DEV_VSTATS_GET, 0, odd[i], 2, NULL, 0))
+			TH_LOG("case %u", i);
+	EXPECT_EQ(-ENODEV, vdpa_stat("nobody", 0, "requests", &value));
+	EXPECT_TRUE(counted(self->want));
 }
 
 TEST_HARNESS_MAIN

@@ -144,6 +144,16 @@ trace_lost() {
 	awk -F: '/^(overrun|commit overrun|dropped events):/ { n += $2 } END { print n }' "$1"/per_cpu/cpu*/stats
 }
 
+# c_code DOCUMENT: its blocks of C, one after the other: '.. code-block:: c' and what is indented.
+c_code() {
+	awk '
+		/^\.\. code-block:: c$/ { code = 1; next }
+		code && /^[^ \t]/ { code = 0 }
+		code && /^[ \t]+:/ { next }
+		code { sub(/^(\t|    |   )/, ""); print }
+	' "$1"
+}
+
 # wait_for SECONDS COMMAND...: until it succeeds.
 wait_for() {
 	local end=$((SECONDS + $1))

@@ -26,6 +26,7 @@ work=$(mktemp -d)
 qemu_pid=
 finish() {
 	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
+	echo 0 > $trace/events/vhost_vdpa/enable
 	"$VDPA" dev del vdpa0 2> /dev/null
 	rm -rf "$work"
 }
@@ -70,6 +71,7 @@ guest_until guest_says 'guest: address'
 cp "/proc/$qemu_pid/maps" "$work/maps"
 guest_until guest_says 'guest: look now'
 "$VDPA" dev config show vdpa0 > "$work/config"
+cat /sys/kernel/debug/vdpa/vdpa0/{groups,address_spaces} > "$work/debugfs"
 guest_until guest_says 'guest: done'
 wait_for 30 qemu_gone || kill -9 "$qemu_pid"
 wait "$qemu_pid"
@@ -102,7 +104,7 @@ step "what the kernel traced"
 grep -v '^#' $trace/trace > "$work/trace"
 awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^vhost_vdpa_/) n[$i]++ } END { for (e in n) print e, n[e] }' \
 	"$work/trace" | sort | show
-grep -oE 'vhost_vdpa_(set_group_asid|map): .*' "$work/trace" | show
+grep -oE 'vhost_vdpa_[a-z_]+: .*' "$work/trace" | show
 contains "group 1 is bound to ASID 1" 'vhost_vdpa_set_group_asid:.*group=1.*asid=1( |$)' "$(cat "$work/trace")"
 "$dir/isolation.sh" "$work/trace" "$work/maps" > "$work/isolation"
 show < "$work/isolation"
@@ -117,4 +119,42 @@ equal "none of QEMU's shadow ring is mapped in ASID 0" 0 "$(isolation shared)"
 equal "no event was lost" 0 "$(trace_lost $trace)"
 equal "nothing was refused" 0 "$(grep -c vhost_vdpa_refuse "$work/trace")"
 equal "nothing stays pinned" "$before" "$(pinned)"
+
+step "a limit of locked memory that is too low for the guest"
+echo > $trace/trace
+echo 1 > $trace/tracing_on
+rm "$work/serial"
+ulimit -l 65536
+start_qemu "$vhostdev" $mac
+refused() { grep -q vhost_vdpa_refuse $trace/trace; }
+guest_until refused
+wait_for 20 grep -q 'map fail' "$work/qemu.err"
+kill "$qemu_pid"
+wait "$qemu_pid"
+qemu_pid=
+echo 0 > $trace/tracing_on
+contains "QEMU can't map the guest's memory" 'vhost vdpa map fail' "$(cat "$work/qemu.err")"
+grep -v '^#' $trace/trace > "$work/trace.refused"
+grep -oE 'vhost_vdpa_[a-z_]+: .*' "$work/trace.refused" | show
+equal "nothing stays pinned" "$before" "$(pinned)"
+
+step "the sessions that admin-guide/vdpa.rst explains"
+document=${DOCUMENTS:-$dir/../../../../Documentation}/admin-guide/vdpa.rst
+# A block that isn't run, all but empty lines.
+block() { sed -n "/$1/,/$2/ s/^\t\(.\)/\1/p" "$document"; }
+if [ ! -e "$document" ]; then
+	skip "they are what the kernel says" "no document: set DOCUMENTS"
+elif ! qemu-system-x86_64 --version | grep -q 'version 10\.0\.'; then
+	skip "they are what the kernel says" "recorded with QEMU 10.0"
+else
+	equal "debugfs" "$(block 'With a guest of' 'What to look for')" "$(cat "$work/debugfs")"
+	# These lines are among the events, in that order. Where QEMU's memory is differs from time to time.
+	sed 's/^.*: vhost_vdpa_/vhost_vdpa_/' "$work/trace" "$work/trace.refused" > "$work/events"
+	equal "trace events" "" "$(block 'A session of QEMU' 'Live migration' | awk '
+		BEGIN { i = 0 }
+		{ sub(/uaddr=0x[0-9a-f]+/, "uaddr=") }
+		NR == FNR { want[n++] = $0; next }
+		i < n && $0 == want[i] { i++ }
+		END { if (i < n) print want[i] }' - "$work/events")"
+fi
 tap_end

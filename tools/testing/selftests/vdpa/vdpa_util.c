@@ -275,6 +275,43 @@ int vdpa_ask(int cmd, const struct attr *attrs, int n, int type, void *value, si
 	return 0;
 }
 
+int vdpa_stat(const char *dev, uint32_t queue, const char *name, uint64_t *value)
+{
+	const struct attr attrs[] = {
+		{ ATTR_DEV_NAME, dev, strlen(dev) + 1 },
+		{ ATTR_QUEUE_INDEX, &queue, sizeof(queue) },
+	};
+	union {
+		struct nlmsghdr h;
+		char bytes[4096];
+	} reply = { { 0 } };
+	const struct nlattr *a, *v;
+	const char *end;
+	int rc;
+
+	rc = genl(vdpa_family(), CMD_DEV_VSTATS_GET, 1, 0, attrs, 2, &reply, sizeof(reply), NULL,
+		  0);
+	if (rc)
+		return rc;
+	a = (void *)((char *)NLMSG_DATA(&reply.h) + GENL_HDRLEN);
+	end = reply.bytes + reply.h.nlmsg_len;
+	/* Each name is followed by its value. */
+	while ((a = find_attr((const char *)a, end - (const char *)a, ATTR_VENDOR_ATTR_NAME))) {
+		const char *text = (const char *)a + NLA_HDRLEN;
+
+		a = (const void *)((const char *)a + NLA_ALIGN(a->nla_len));
+		v = find_attr((const char *)a, end - (const char *)a, ATTR_VENDOR_ATTR_VALUE);
+		if (!v || v->nla_len != NLA_HDRLEN + sizeof(*value))
+			return -EPROTO;
+		if (!strcmp(text, name)) {
+			memcpy(value, (const char *)v + NLA_HDRLEN, sizeof(*value));
+			return 0;
+		}
+	}
+
+	return -ENOENT;
+}
+
 int vdpa_dump(int cmd)
 {
 	int rc = vdpa_request(cmd, NLM_F_DUMP, NULL, 0, NULL, 0);

@@ -56,6 +56,8 @@ int vdpa_family(void);
 int vdpa_request(int cmd, int flags, const struct attr *attrs, int n, char *why, size_t len);
 /* Asks for one attribute, of @len bytes; -ENOENT if the answer doesn't have it. */
 int vdpa_ask(int cmd, const struct attr *attrs, int n, int type, void *value, size_t len);
+/* The statistic @name of a virtqueue; -ENOENT if it has none of that name. */
+int vdpa_stat(const char *dev, uint32_t queue, const char *name, uint64_t *value);
 /* Sends a request for all (management) devices: their number, or a negative errno. */
 int vdpa_dump(int cmd);
 /* What the environment has in VDPA_DEVICE, or NULL. */

@@ -63,12 +63,7 @@ use_disk() {
 unprivileged=(setpriv --reuid 65534 --clear-groups --inh-caps=-all)
 step() { echo "# == $*"; }
 step "the daemon of the document"
-awk '
-	/^\.\. code-block:: c$/ { code = 1; next }
-	code && /^[^ \t]/ { code = 0 }
-	code && /^[ \t]+:/ { next }
-	code { sub(/^(\t|    |   )/, ""); print }
-' "$doc" > "$work/ramdisk.c"
+c_code "$doc" > "$work/ramdisk.c"
 check "it compiles without a warning" gcc -Wall -Wextra -Werror -O2 \
 	${HEADERS:+-I"$HEADERS"} -o "$work/ramdisk" "$work/ramdisk.c"
 "$work/ramdisk" ksdisk 64 &

@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# 'vdpa dev vstats show' on the simulator's network device: what each virtqueue has done, with the
-# installed vdpa tool and, if VDPA names one, another.
+# 'vdpa dev vstats show' on the simulator's devices: what each virtqueue of the network device has
+# done, with the installed vdpa tool and, if VDPA names one, another. Both drop what the kernel tells
+# of a block device; introspection.c tests that.
 . "$(dirname "$0")/lib.sh"
+. "$dir/disk.sh"
 
 need_root
 need vdpa ip
@@ -13,6 +15,7 @@ mac=52:54:76:00:00:01
 other=52:54:76:00:00:99
 trap 'vdpa dev del vs0 2> /dev/null; modprobe -rq virtio_vdpa' EXIT
 
+t() { echo "$version: $*"; }
 # stat QUEUE NAME: a number, as the tool prints it.
 stat() { $v dev vstats show vs0 qidx "$1" | grep -oE "\\b$2 [0-9]+" | sed 's/.* //'; }
 # stats QUEUE NAME...: several.
@@ -28,7 +31,6 @@ frames() { "$out/guest_frames" "$net" "$2" "$1" > /dev/null; }
 test_tool() {
 	local v=$1 version net i
 	version=$($v -V | sed 's/.*iproute2-//')
-	t() { echo "$version: $*"; }
 
 	check "$(t "a device")" "$v" dev add name vs0 mgmtdev vdpasim_net mac $mac
 	for i in 0 1 2; do
@@ -72,12 +74,36 @@ test_tool() {
 	check "$(t "del")" "$v" dev del vs0
 }
 
+# The tool says nothing of a disk's requests, and doesn't fail; debugfs has them.
+test_disk() {
+	local v=$1 version node i
+	version=$($v -V | sed 's/.*iproute2-//')
+
+	check "$(t "a disk")" "$v" dev add name vs0 mgmtdev vdpasim_blk
+	for i in 0 1 2 3; do
+		contains "$(t "a disk's queue $i")" '^vs0: *$' "$($v dev vstats show vs0 qidx $i)"
+	done
+	equal "$(t "a disk, JSON")" '{"vstats":{"vs0":{}}}' "$($v -j dev vstats show vs0 qidx 0)"
+	for i in 4 65536 4294967295; do
+		contains "$(t "a disk has no queue $i")" 'virtqueue|Invalid' "$($v dev vstats show vs0 qidx $i 2>&1)"
+	done
+	node=$(disk_of vs0) || fail "$(t "there is a disk")"
+	check "$(t "write")" dd if=/dev/zero of="$node" bs=64k count=3 oflag=direct
+	equal "$(t "a disk's statistics in debugfs")" "196608 bytes written" "$(awk '
+		$2 == "bytes_written" { n += $3 } END { print n " bytes written" }' /sys/kernel/debug/vdpa/vs0/statistics)"
+	check "$(t "del a disk")" "$v" dev del vs0
+}
+
 tap_begin
 sim_load
+modprobe -q vdpa_sim_blk || skip_all "no module vdpa_sim_blk"
 modprobe -rq vhost_vdpa
 modprobe virtio_vdpa
+modprobe -q virtio_blk
 # No frames but those of the test.
 [ ! -e /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6
-test_tool vdpa
-[ "$VDPA" = vdpa ] || test_tool "$VDPA"
+for tool in vdpa $([ "$VDPA" = vdpa ] || echo "$VDPA"); do
+	test_tool "$tool"
+	test_disk "$tool"
+done
 tap_end

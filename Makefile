@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The front door: what each goal does is in README.md, how is in scripts/.
 #
-#   make run [KERNEL=built] | test | check | bench | deps | tree | series | shell
+#   make run [KERNEL=built] | test | check | bench [BASE=1] | deps | tree | series | shell
 #   make refresh [ANEW=1]
 #   make kernel [DEBUG=1] [BASE=1]
 #   make modules | modules_install | modules_uninstall [KDIR=DIR]
@@ -70,7 +70,8 @@ check:
 	@scripts/check
 
 bench: kernel
-	@scripts/bench
+	@scripts/selftests --build
+	@scripts/bench $(if $(BASE),--base)
 
 refresh:
 	@scripts/refresh $(if $(ANEW),--anew)

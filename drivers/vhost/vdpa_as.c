@@ -104,8 +104,7 @@ static inline void vhost_vdpa_resched(void)
 static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 {
 	unsigned long pfn = PFN_DOWN(map->addr), npages = PFN_DOWN(map->size);
-	unsigned long end = pfn + npages;
-	struct page *page;
+	unsigned long end = pfn + npages, n;
 
 	if (map->file) {
 		fput(map->file);
@@ -113,14 +112,13 @@ static unsigned long vhost_vdpa_free_map(struct vhost_iotlb_map *map)
 		return 0;
 	}
 
-	for (; pfn < end; pfn++) {
-		page = pfn_to_page(pfn);
-		if (map->perm & VHOST_ACCESS_WO && !PageDirty(page))
-			set_page_dirty_lock(page);
-		unpin_user_page(page);
+	for (; pfn < end; pfn += n) {
+		n = min(end - pfn, VHOST_VDPA_PIN_BATCH);
+		unpin_user_page_range_dirty_lock(pfn_to_page(pfn), n,
+						 map->perm & VHOST_ACCESS_WO);
+		vhost_vdpa_resched();
 	}
 	kfree(map);
-	vhost_vdpa_resched();
 
 	return npages;
 }
@@ -343,21 +341,23 @@ static int vhost_vdpa_unmap(struct vhost_vdpa *v, struct vhost_vdpa_as *as,
  * old page.  So break copy-on-write first.  Pages of a shared mapping are never
  * copied, and must not become dirty just because they are pinned.
  *
- * The caller holds mmap_lock.  Returns as pin_user_pages(); stops at the end of
- * the VMA.
+ * Returns as pin_user_pages(); stops at the end of the VMA.
  */
-static long vhost_vdpa_pin_ro(struct mm_struct *mm, unsigned long uaddr,
-			      unsigned long npages, struct page **pages)
+static long vhost_vdpa_pin_ro(unsigned long uaddr, unsigned long npages,
+			      struct page **pages)
 {
 	unsigned int gup_flags = FOLL_LONGTERM;
+	struct mm_struct *mm = current->mm;
 	struct vm_area_struct *vma;
-
-	lockdep_assert_held(&mm->mmap_lock);
+	long npinned;
 
 	uaddr = untagged_addr(uaddr);
+	mmap_read_lock(mm);
 	vma = find_vma(mm, uaddr);
-	if (!vma || vma->vm_start > uaddr || !(vma->vm_flags & VM_READ))
+	if (!vma || vma->vm_start > uaddr || !(vma->vm_flags & VM_READ)) {
+		mmap_read_unlock(mm);
 		return -EFAULT;
+	}
 
 	npages = min(npages, (vma->vm_end - uaddr) >> PAGE_SHIFT);
 
@@ -368,7 +368,28 @@ static long vhost_vdpa_pin_ro(struct mm_struct *mm, unsigned long uaddr,
 			gup_flags |= FOLL_WRITE | FOLL_FORCE;
 	}
 
-	return pin_user_pages(uaddr, npages, gup_flags, pages, NULL);
+	/* With FOLL_WRITE it doesn't matter what the VMA was */
+	if (gup_flags == (FOLL_LONGTERM | FOLL_WRITE)) {
+		mmap_read_unlock(mm);
+		return pin_user_pages_fast(uaddr, npages, gup_flags, pages);
+	}
+
+	npinned = pin_user_pages(uaddr, npages, gup_flags, pages, NULL);
+	mmap_read_unlock(mm);
+
+	return npinned;
+}
+
+/* How many pages, beginning with the first, follow each other in memory? */
+static unsigned long vhost_vdpa_contiguous(struct page **pages,
+					   unsigned long npages)
+{
+	unsigned long pfn = page_to_pfn(pages[0]), n = 1;
+
+	while (n < npages && pages[n] == pfn_to_page(pfn + n))
+		n++;
+
+	return n;
 }
 
 /*
@@ -388,7 +409,6 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 	/* No page has the number that the first one is compared with */
 	unsigned long n, pfn, next_pfn = ULONG_MAX;
 	struct page **pages = v->spaces.pages;
-	struct mm_struct *mm = v->vdev.mm;
 	struct vhost_iotlb_map *map = NULL;
 	u64 iova = msg->iova;
 	long npinned, i;
@@ -409,21 +429,19 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 		}
 
 		n = min(left, VHOST_VDPA_PIN_BATCH);
-		mmap_read_lock(mm);
 		if (msg->perm & VHOST_ACCESS_WO)
-			npinned = pin_user_pages(uaddr, n,
-						 FOLL_LONGTERM | FOLL_WRITE,
-						 pages, NULL);
+			npinned = pin_user_pages_fast(uaddr, n, FOLL_LONGTERM |
+						      FOLL_WRITE, pages);
 		else
-			npinned = vhost_vdpa_pin_ro(mm, uaddr, n, pages);
-		mmap_read_unlock(mm);
+			npinned = vhost_vdpa_pin_ro(uaddr, n, pages);
 		if (npinned <= 0) {
 			r = npinned ? npinned : -EFAULT;
 			goto err;
 		}
 
-		for (i = 0; i < npinned; i++) {
+		for (i = 0; i < npinned; i += n) {
 			pfn = page_to_pfn(pages[i]);
+			n = vhost_vdpa_contiguous(pages + i, npinned - i);
 			if (pfn != next_pfn) {
 				map = kmalloc(sizeof(*map), GFP_KERNEL);
 				if (!map) {
@@ -442,10 +460,10 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 					     VHOST_MAP_F_FIRST : 0;
 				list_add_tail(&map->link, maps);
 			}
-			map->size += PAGE_SIZE;
-			map->last += PAGE_SIZE;
-			iova += PAGE_SIZE;
-			next_pfn = pfn + 1;
+			map->size += n << PAGE_SHIFT;
+			map->last += n << PAGE_SHIFT;
+			iova += n << PAGE_SHIFT;
+			next_pfn = pfn + n;
 		}
 
 		uaddr += npinned << PAGE_SHIFT;

@@ -286,7 +286,7 @@ static bool vdpasim_net_command(struct vdpasim_net *net)
 	len = vdpasim_vq_push(sim, cvq, &ack, sizeof(ack));
 	if (unlikely(len < 0))
 		return false;
-	if (!vdpasim_vq_complete(sim, cvq, len))
+	if (!vdpasim_vq_complete(sim, cvq, len) || !vdpasim_vq_publish(sim, cvq))
 		return false;
 
 	net->stats.commands++;

@@ -32,6 +32,9 @@
 /* Bytes that are copied before iommu_lock is dropped. */
 #define VDPASIM_COPY_MAX 4096
 
+/* Completed buffers that are given back to the driver at once. */
+#define VDPASIM_USED_MAX 64
+
 struct vdpasim;
 
 /**
@@ -46,6 +49,9 @@ struct vdpasim;
  * @broken: the driver has made an error in the ring or in a buffer; the queue
  *          isn't processed any more until the device is reset
  * @completed: buffers have been completed since the driver was last notified
+ * @nused: number of elements of @used
+ * @used: buffers that have been completed, but aren't in the used ring yet;
+ *        none after a round of work
  * @cb: called to notify the driver
  * @callbacks: how often it has been called since the device was added
  * @kicks: how often the driver has kicked the virtqueue since then.  Changed in
@@ -64,6 +70,8 @@ struct vdpasim_vq {
 	bool ready;
 	bool broken;
 	bool completed;
+	unsigned int nused;
+	struct vring_used_elem used[VDPASIM_USED_MAX];
 	struct vdpa_callback cb;
 	u64 callbacks;
 	atomic64_t kicks;
@@ -265,6 +273,7 @@ ssize_t vdpasim_vq_pull(struct vdpasim *sim, struct vdpasim_vq *vq,
 ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
 			const void *src, size_t len);
 bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len);
+bool vdpasim_vq_publish(struct vdpasim *sim, struct vdpasim_vq *vq);
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq);
 
 int vdpasim_set_vq_address(struct vdpa_device *vdpa, u16 idx, u64 desc_area,

@@ -27,6 +27,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	vq->ready = false;
 	vq->broken = false;
 	vq->completed = false;
+	vq->nused = 0;
 	vq->desc_addr = 0;
 	vq->driver_addr = 0;
 	vq->device_addr = 0;
@@ -223,43 +224,75 @@ ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
 EXPORT_SYMBOL_GPL(vdpasim_vq_push);
 
 /**
- * vdpasim_vq_complete - give a buffer back to the driver
+ * vdpasim_vq_publish - give completed buffers back to the driver
  * @sim: the device; both of its locks are held
- * @vq: the virtqueue that the buffer was got from last
- * @len: number of bytes that have been written to the buffer
+ * @vq: the virtqueue
  *
- * The driver isn't notified until vdpasim_vq_notify().
+ * For what must not go on unless the driver gets its buffer back.  Otherwise
+ * vdpasim_vq_notify() does this for all buffers of a round of work.
  *
- * Return: true, or false if the virtqueue is broken now.
+ * Return: true, or false if the virtqueue is broken now.  Its position is that
+ * of the first of these buffers then.
  */
-bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
+bool vdpasim_vq_publish(struct vdpasim *sim, struct vdpasim_vq *vq)
 {
+	unsigned int n = vq->nused;
 	int err;
 
 	lockdep_assert_held(&sim->lock);
 	lockdep_assert_held(&sim->iommu_lock);
 
-	err = vringh_complete_iotlb(&vq->vring, vq->head, len);
+	vq->nused = 0;
+	err = vringh_complete_multi_iotlb(&vq->vring, vq->used, n);
 	if (unlikely(err)) {
-		vdpasim_vq_fault(sim, vq, err);
+		vringh_abandon_iotlb(&vq->vring, n);
+		vdpasim_vq_break(sim, vq, err);
 		return false;
 	}
-	vq->completed = true;
 
 	return true;
+}
+EXPORT_SYMBOL_GPL(vdpasim_vq_publish);
+
+/**
+ * vdpasim_vq_complete - note that a buffer has been processed
+ * @sim: the device; both of its locks are held
+ * @vq: the virtqueue that the buffer was got from last
+ * @len: number of bytes that have been written to the buffer
+ *
+ * The driver gets it back at the end of the round of work, or before that if
+ * there are many.
+ *
+ * Return: true, or false if the virtqueue is broken now.
+ */
+bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
+{
+	struct vring_used_elem *used = &vq->used[vq->nused++];
+
+	lockdep_assert_held(&sim->lock);
+
+	used->id = cpu_to_vdpasim32(sim, vq->head);
+	used->len = cpu_to_vdpasim32(sim, len);
+	vq->completed = true;
+
+	if (vq->nused < min_t(u32, vq->vring.vring.num, VDPASIM_USED_MAX))
+		return true;
+
+	return vdpasim_vq_publish(sim, vq);
 }
 EXPORT_SYMBOL_GPL(vdpasim_vq_complete);
 
 /**
- * vdpasim_vq_notify - notify the driver of completed buffers, if it wants that
+ * vdpasim_vq_notify - give completed buffers back, and notify the driver
  * @sim: the device; its lock is held, iommu_lock isn't
  * @vq: the virtqueue
  *
- * Called once for all buffers that are completed in one round of work.
+ * Called once for all buffers that are completed in one round of work.  The
+ * driver is notified if it wants that.
  */
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 {
-	int ret;
+	int ret = 0;
 
 	lockdep_assert_held(&sim->lock);
 
@@ -268,7 +301,8 @@ void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 	vq->completed = false;
 
 	spin_lock_irq(&sim->iommu_lock);
-	ret = vringh_need_notify_iotlb(&vq->vring);
+	if (!vq->nused || vdpasim_vq_publish(sim, vq))
+		ret = vringh_need_notify_iotlb(&vq->vring);
 	spin_unlock_irq(&sim->iommu_lock);
 	if (unlikely(ret < 0)) {
 		vdpasim_vq_break(sim, vq, ret);

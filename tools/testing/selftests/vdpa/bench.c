@@ -1,73 +1,198 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench N: what a classic user's messages and packets cost: one address space, no ASID feature.
- * Prints nanoseconds for each; in a VM that counts instructions (scripts/vm --icount) a nanosecond
- * is an instruction. Runs on plain 5.10 too.
+ * bench N: what messages, ioctls, control commands, frames and block requests cost. A message is
+ * one of a classic user, without ASIDs. Prints nanoseconds for each; in a VM that counts
+ * instructions (scripts/vm --icount) a nanosecond is an instruction. Runs on plain 5.10 too.
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "vdpa_util.h"
 
 #define PG 4096UL
-#define ROUNDS 40
+#define MIB 0x100000UL
+/* Where the measured mappings are, a MiB apart, and where the others are. */
+#define HERE 0x100000000ULL
+#define OTHERS 0x8000000000ULL
 
 static int fd;
-static struct area a;
 
 static void report(const char *name, double seconds, long count)
 {
 	printf("%s %.0f\n", name, seconds * 1e9 / count);
 }
 
-/* A mapping of one page, that stays for a while. */
-static int map_other(int i)
+/* Mappings of one page, two pages apart. */
+static int map_others(const struct area *a, int others)
 {
-	return map(fd, 0, 0x200000000ULL + 2 * i * PG, PG, (char *)a.va + i % 256 * PG,
-		   VHOST_ACCESS_RW);
-}
+	int rc = 0, i;
 
-/*
- * The same pages again and again, beside @others mappings and more: there is one more in each
- * round, so that the kernel's allocator isn't in the same state, a lucky or an unlucky one, always.
- */
-static int bench_map(const char *name, long count, int others, int pages, bool batch)
-{
-	double start, seconds = 0;
-	int rc = 0, round;
-	long i;
-
-	for (i = 0; i < others; i++)
-		rc |= map_other(i);
-	for (round = 0; round < ROUNDS; round++) {
-		rc |= map_other(others + round);
-		start = now();
-		for (i = 0; !rc && i < count / ROUNDS; i++) {
-			if (batch)
-				rc = send_msg(fd, 0, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0);
-			rc |= map(fd, 0, 0x100000000ULL, pages * PG, a.va, VHOST_ACCESS_RW);
-			rc |= unmap(fd, 0, 0x100000000ULL, pages * PG);
-			if (batch)
-				rc |= send_msg(fd, 0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0);
-		}
-		seconds += now() - start;
-	}
-	if (!rc)
-		report(name, seconds, count / ROUNDS * ROUNDS);
-	for (i = 0; i < others + ROUNDS; i++)
-		rc |= unmap(fd, 0, 0x200000000ULL + 2 * i * PG, PG);
+	for (i = 0; !rc && i < others; i++)
+		rc = map(fd, 0, OTHERS + 2 * i * PG, PG, (char *)a->va + i % 256 * PG,
+			 VHOST_ACCESS_RW);
 
 	return rc;
 }
 
-/* Frames to everyone, @burst at a time, round the loop. */
-static int bench_net(struct net *n, const char *name, long count, int burst, size_t payload)
+/*
+ * @count mappings of @size bytes, made one after the other and then removed; each of other memory,
+ * as long as there is any. Counts a MiB, or with smaller mappings each of them. Inside one batch
+ * with @batch.
+ */
+static int bench_map(const char *name, const struct area *a, long count, size_t size, bool batch)
 {
+	const long units = count * (size < MIB ? 1 : size / MIB);
+	const uint64_t step = size < MIB ? 2 * size : size;
+	char map_name[64], unmap_name[64];
+	double start, mapped;
+	int rc = 0;
+	long i;
+
+	snprintf(map_name, sizeof(map_name), "map_%s", name);
+	snprintf(unmap_name, sizeof(unmap_name), "unmap_%s", name);
+	if (batch)
+		rc = send_msg(fd, 0, VHOST_IOTLB_BATCH_BEGIN, 0, 0, NULL, 0);
+	start = now();
+	for (i = 0; !rc && i < count; i++)
+		rc = map(fd, 0, HERE + i * step, size, (char *)a->va + i * size % a->size,
+			 VHOST_ACCESS_RW);
+	mapped = now();
+	if (!rc)
+		report(map_name, mapped - start, units);
+	for (i = 0; !rc && i < count; i++)
+		rc = unmap(fd, 0, HERE + i * step, size);
+	if (!rc)
+		report(unmap_name, now() - mapped, units);
+	if (batch)
+		rc |= send_msg(fd, 0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0);
+
+	return rc;
+}
+
+/* Memory that is there already, in pages of the kind that @advice or @flags asks for. */
+static int memory(struct area *a, size_t size, int flags, int advice)
+{
+	const size_t huge = 2 * MIB;
+
+	a->size = size;
+	a->va = mmap(NULL, size + huge, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	if (a->va == MAP_FAILED)
+		return -errno;
+	a->va = (void *)(((uintptr_t)a->va + huge - 1) & -huge);
+	if (advice && madvise(a->va, size, advice))
+		return -errno;
+	memset(a->va, 1, size);
+
+	return 0;
+}
+
+/* Fails if the memory isn't in huge pages: the figure would be another one's. */
+static int huge(const struct area *a)
+{
+	char line[256];
+	long kib, sum = 0;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "AnonHugePages: %ld", &kib) == 1)
+			sum += kib;
+	if (f)
+		fclose(f);
+
+	return sum * 1024 < (long)a->size ? -ENOENT : 0;
+}
+
+static int bench_maps(long count)
+{
+	struct area thp, small, tlb;
+	int rc;
+
+	rc = memory(&thp, 64 * MIB, 0, MADV_HUGEPAGE);
+	if (!rc)
+		rc = huge(&thp);
+	if (!rc)
+		rc = bench_map("thp", &thp, 64, MIB, false);
+	if (!rc)
+		rc = memory(&small, 64 * MIB, 0, MADV_NOHUGEPAGE);
+	if (!rc)
+		rc = bench_map("small", &small, 64, MIB, false);
+	if (!rc)
+		rc = write_file("/proc/sys/vm/nr_hugepages", "520");
+	if (!rc)
+		rc = memory(&tlb, 1024 * MIB, MAP_HUGETLB, 0);
+	if (!rc)
+		rc = bench_map("hugetlb", &tlb, 2, 1024 * MIB, false);
+	if (!rc)
+		rc = munmap(tlb.va, tlb.size) | write_file("/proc/sys/vm/nr_hugepages", "0");
+	if (!rc)
+		rc = map_others(&small, 1024);
+	if (!rc)
+		rc = bench_map("4k", &small, count, PG, false);
+	if (!rc)
+		rc = bench_map("4k_batch", &small, count, PG, true);
+
+	return rc ? rc : unmap(fd, 0, OTHERS, 2 * 1024 * PG);
+}
+
+/* The group is bound to one address space and to the other. Plain 5.10 has none. */
+static int bench_group(long count)
+{
+	const double start = now();
+	int rc = 0;
+	long i;
+
+	if (bind_group(fd, 0, 0))
+		return 0;
+	for (i = 0; !rc && i < count; i++)
+		rc = bind_group(fd, 0, i & 1);
+	if (!rc)
+		report("set_group_asid", now() - start, count);
+
+	return rc | bind_group(fd, 0, 0);
+}
+
+/* As a user opens it, by its path. */
+static int bench_open(long count)
+{
+	static const char node[] = "/tmp/bench-vhost-vdpa";
+	struct stat st;
+	double start;
+	int rc = 0;
+	long i;
+
+	if (fstat(fd, &st) || mknod(node, S_IFCHR | 0600, st.st_rdev))
+		return -errno;
+	close(fd);
+	start = now();
+	for (i = 0; !rc && i < count; i++) {
+		fd = open(node, O_RDWR | O_CLOEXEC);
+		rc = fd < 0 ? -errno : io(fd, VHOST_SET_OWNER, NULL);
+		if (!rc)
+			rc = set_features(fd, NET_FEATURES);
+		close(fd);
+	}
+	if (!rc)
+		report("open_close", now() - start, count);
+	unlink(node);
+	fd = -1;
+
+	return rc;
+}
+
+/* Frames of @len bytes to everyone, @burst at a time, round the loop. */
+static int bench_net(struct net *n, const char *name, long count, int burst, size_t len)
+{
+	const size_t payload = len - ETH_HLEN;
 	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-	struct seg rx = { n->data.iova + BUF(40), payload < 0x700 ? 0x800 : 0x2000, true };
+	struct seg rx = { n->data.iova + BUF(40), len < 0x700 ? 0x800 : 0x4000, true };
 	struct seg tx = { n->data.iova + BUF(8), 0, false };
 	double start;
 	int rc = 0, k;
@@ -86,7 +211,7 @@ static int bench_net(struct net *n, const char *name, long count, int burst, siz
 			     ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
 	}
 	if (!rc)
-		report(name, now() - start, count);
+		report(name, now() - start, i);
 
 	return rc;
 }
@@ -106,17 +231,26 @@ static int bench_command(struct net *n, const char *name, long count)
 	return rc;
 }
 
-/* Frames of 4 KiB, for comparison with requests. Without a limit for their size. */
-static int bench_large(struct net *n, long count)
+/* Frames of every size, without a limit for it; those of 4 KiB for comparison with requests. */
+static int bench_frames(struct net *n, long count)
 {
-	int rc = set_status(n->fd, 0);
+	int rc = net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU));
 
 	if (!rc)
-		rc = net_start(n, NET_FEATURES & ~VF(VIRTIO_NET_F_MTU));
+		rc = bench_net(n, "frame", count, 1, 60);
 	if (!rc)
-		rc = bench_net(n, "packet_4k", count, 1, 4096 - ETH_HLEN);
+		rc = bench_net(n, "frame_60", count, 64, 60);
 	if (!rc)
-		rc = bench_net(n, "packet_4k_depth_32", count, 32, 4096 - ETH_HLEN);
+		rc = bench_net(n, "frame_1514", count, 64, 1514);
+	/* Plain 5.10 cuts them, and has no control virtqueue. */
+	if (!rc && !sim_is_static())
+		rc = bench_net(n, "frame_9000", count, 64, 9000);
+	if (!rc && !sim_is_static())
+		rc = bench_net(n, "frame_4k", count, 1, 4096);
+	if (!rc && !sim_is_static())
+		rc = bench_net(n, "frame_4k_depth_32", count, 32, 4096);
+	if (!rc && n->features & VF(VIRTIO_NET_F_CTRL_VQ))
+		rc = bench_command(n, "command", count);
 
 	return rc;
 }
@@ -192,35 +326,20 @@ int main(int argc, char **argv)
 	int rc;
 
 	fd = test_dev(false, 0);
-	if (fd < 0 || area_alloc(&a, 0, 512 * PG)) {
+	if (fd < 0 || memlock(8UL << 30)) {
 		fprintf(stderr, "bench: no device: %d\n", fd);
 		return 1;
 	}
 	n.fd = fd;
-	memset(a.va, 1, a.size);
-	rc = net_start(&n, CTRL_FEATURES);
+	rc = bench_frames(&n, count);
 	if (!rc)
-		rc = io(fd, VHOST_SET_BACKEND_FEATURES, &features);
+		rc = set_status(fd, 0) | io(fd, VHOST_SET_BACKEND_FEATURES, &features);
 	if (!rc)
-		rc = bench_net(&n, "packet", count, 1, 64);
+		rc = bench_maps(count);
 	if (!rc)
-		rc = bench_net(&n, "packet_burst", count, 100, 64);
+		rc = bench_group(count);
 	if (!rc)
-		rc = bench_net(&n, "packet_1500", count, 100, 1500);
-	/* Plain 5.10 has no control virtqueue */
-	if (!rc && n.features & VF(VIRTIO_NET_F_CTRL_VQ))
-		rc = bench_command(&n, "command", count);
-	if (!rc)
-		rc = bench_map("map_unmap", count, 0, 1, false);
-	if (!rc)
-		rc = bench_map("map_unmap_256_pages", count / 10, 0, 256, false);
-	if (!rc)
-		rc = bench_map("map_unmap_batch", count, 0, 1, true);
-	if (!rc)
-		rc = bench_map("map_unmap_1000_others", count, 1000, 1, false);
-	if (!rc && !sim_is_static())
-		rc = bench_large(&n, count);
-	net_stop(&n);
+		rc = bench_open(count);
 	sim_del(TEST_DEV);
 	if (!rc && !sim_is_static())
 		rc = bench_blk(count);

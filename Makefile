@@ -41,13 +41,13 @@ shell: kernel
 ifeq ($(KERNEL),built)
 run: kernel
 	@scripts/selftests --build
-	@scripts/selftests --run main_job.sh
+	@MAIN_JOB_ONLY=1 scripts/selftests --run main_job.sh
 else
 run: deps-run
 	@scripts/tree --thin
 	@scripts/stock --modules
 	@scripts/selftests --build
-	@scripts/selftests --run --stock amd64 main_job.sh
+	@MAIN_JOB_ONLY=1 scripts/selftests --run --stock amd64 main_job.sh
 endif
 
 modules: deps-tree

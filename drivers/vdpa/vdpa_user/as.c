@@ -4,9 +4,10 @@
  * the daemon maps the regions.
  *
  * The daemon doesn't get the file itself, which can hold more than the region:
- * it gets a file that stands for the region, and can map that, with the
- * permission of the region. What it has mapped then is an ordinary mapping of
- * the file behind.
+ * it gets a file that stands for the region, begins with it, and can be mapped
+ * with the permission of the region. What it has mapped then is an ordinary
+ * mapping of the file behind. (libvduse of QEMU maps all that is in front of a
+ * region, too, so there must be nothing.)
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -36,19 +37,18 @@ static void vduse_region_put(struct vduse_region *region)
 static int vduse_region_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct vduse_region *region = file->private_data;
-	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	u64 size = vma->vm_end - vma->vm_start;
+	u64 npages = region->map.size >> PAGE_SHIFT;
 	struct file *backing = region->map.file;
 	int ret;
 
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
-	if (offset < region->map.addr || size > region->map.size ||
-	    offset - region->map.addr > region->map.size - size)
+	if (vma->vm_pgoff > npages || vma_pages(vma) > npages - vma->vm_pgoff)
 		return -EINVAL;
 	if (READ_ONCE(region->revoked))
 		return -ENXIO;
 
+	vma->vm_pgoff += region->map.addr >> PAGE_SHIFT;
 	vma->vm_file = get_file(backing);
 	ret = call_mmap(backing, vma);
 	/* mmap_region() drops the reference of @file after an error */
@@ -65,6 +65,7 @@ vduse_region_get_area(struct file *file, unsigned long addr, unsigned long len,
 	struct vduse_region *region = file->private_data;
 	struct file *backing = region->map.file;
 
+	pgoff += region->map.addr >> PAGE_SHIFT;
 	if (backing->f_op->get_unmapped_area)
 		return backing->f_op->get_unmapped_area(backing, addr, len,
 							pgoff, flags);
@@ -245,7 +246,7 @@ static int vduse_as_find(struct vduse_as *as, struct vduse_iotlb_entry_v2 *entry
 	mutex_lock(&as->lock);
 	map = vhost_iotlb_itree_first(&as->regions, entry->start, entry->last);
 	if (map) {
-		entry->offset = map->addr;
+		entry->offset = 0;
 		entry->start = map->start;
 		entry->last = map->last;
 		entry->perm = map->perm;

@@ -609,7 +609,8 @@ static long vduse_dev_set_config(struct vduse_dev *dev,
 				 struct vduse_config_data __user *argp)
 {
 	struct vduse_config_data data;
-	void *buf;
+	long ret = -EINVAL;
+	u8 *buf, *config;
 
 	if (copy_from_user(&data, argp, sizeof(data)))
 		return -EFAULT;
@@ -620,14 +621,26 @@ static long vduse_dev_set_config(struct vduse_dev *dev,
 	buf = memdup_user(argp->buffer, data.length);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
+	config = kmalloc(dev->config_size, GFP_KERNEL_ACCOUNT);
+	if (!config) {
+		kfree(buf);
+		return -ENOMEM;
+	}
 
 	mutex_lock(&dev->config_lock);
-	memcpy(dev->config + data.offset, buf, data.length);
-	dev->generation++;
+	memcpy(config, dev->config, dev->config_size);
+	memcpy(config + data.offset, buf, data.length);
+	if (vduse_config_ok(dev->device_id, dev->features, dev->nvqs, config,
+			    dev->config_size)) {
+		swap(dev->config, config);
+		dev->generation++;
+		ret = 0;
+	}
 	mutex_unlock(&dev->config_lock);
+	kfree(config);
 	kfree(buf);
 
-	return 0;
+	return ret;
 }
 
 /*

@@ -7,6 +7,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/blkdev.h>
 #include <linux/ctype.h>
 #include <linux/file.h>
 #include <linux/idr.h>
@@ -26,6 +27,8 @@
 
 #define VDUSE_DEVS_MAX		BIT(MINORBITS)
 #define VDUSE_VQS_MAX		0xffff
+/* Blocks of 2^16 logical blocks */
+#define VDUSE_BLOCK_EXP_MAX	16
 #define VDUSE_MSG_TIMEOUT	30
 #define VDUSE_MSG_TIMEOUT_MAX	600
 
@@ -316,6 +319,54 @@ static bool vduse_features_ok(const struct vduse_dev_config *info, u64 version)
 	       !(info->features & refused);
 }
 
+/**
+ * vduse_config_ok - check a configuration space
+ * @device_id: virtio device ID
+ * @features: virtio features that the device offers
+ * @nvqs: number of virtqueues
+ * @config: the configuration space
+ * @size: its size
+ *
+ * virtio_blk trusts its device: e.g. it uses the first virtqueue, even if the
+ * device says that there is none.
+ *
+ * Return: false if it has values that a virtio driver of this kernel can't take.
+ */
+bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
+		     u32 size)
+{
+	struct virtio_blk_config blk = {};
+	u32 blk_size, num_queues;
+
+	if (device_id != VIRTIO_ID_BLOCK)
+		return true;
+
+	memcpy(&blk, config, min_t(size_t, size, sizeof(blk)));
+	if (le64_to_cpu((__force __le64)blk.capacity) > LLONG_MAX >> SECTOR_SHIFT)
+		return false;
+	if (features & BIT_ULL(VIRTIO_BLK_F_SEG_MAX) &&
+	    le32_to_cpu((__force __le32)blk.seg_max) > USHRT_MAX)
+		return false;
+	blk_size = le32_to_cpu((__force __le32)blk.blk_size);
+	if (features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) &&
+	    (blk_size < SECTOR_SIZE || blk_size > PAGE_SIZE ||
+	     !is_power_of_2(blk_size)))
+		return false;
+	if (features & BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) &&
+	    blk.physical_block_exp > VDUSE_BLOCK_EXP_MAX)
+		return false;
+	num_queues = le16_to_cpu((__force __le16)blk.num_queues);
+	if (features & BIT_ULL(VIRTIO_BLK_F_MQ) &&
+	    (!num_queues || num_queues > nvqs))
+		return false;
+	if (features & BIT_ULL(VIRTIO_BLK_F_DISCARD) &&
+	    le32_to_cpu((__force __le32)blk.discard_sector_alignment) >
+	    UINT_MAX >> SECTOR_SHIFT)
+		return false;
+
+	return true;
+}
+
 static bool vduse_groups_ok(const struct vduse_dev_config *info, u64 version)
 {
 	if (!version)
@@ -359,6 +410,11 @@ static long vduse_create_ioctl(struct vduse_control *control,
 	config = memdup_user(argp->config, info.config_size);
 	if (IS_ERR(config))
 		return PTR_ERR(config);
+	if (!vduse_config_ok(info.device_id, info.features, info.vq_num, config,
+			     info.config_size)) {
+		kfree(config);
+		return -EINVAL;
+	}
 
 	mutex_lock(&vduse_lock);
 	ret = vduse_create(&info, config, version,
@@ -509,7 +565,7 @@ static struct miscdevice vduse_control = {
  */
 static bool vduse_cvq_apart(struct vduse_dev *dev)
 {
-	const struct virtio_net_config *net = (void *)dev->config;
+	const struct virtio_net_config *net;
 	u32 cvq = 2, i;
 
 	if (dev->device_id != VIRTIO_ID_NET ||
@@ -520,7 +576,10 @@ static bool vduse_cvq_apart(struct vduse_dev *dev)
 		if (dev->config_size < offsetofend(struct virtio_net_config,
 						   max_virtqueue_pairs))
 			return false;
+		mutex_lock(&dev->config_lock);
+		net = (void *)dev->config;
 		cvq = 2 * le16_to_cpu((__force __le16)net->max_virtqueue_pairs);
+		mutex_unlock(&dev->config_lock);
 	}
 	if (cvq >= dev->nvqs)
 		return false;

@@ -9,6 +9,8 @@
 #include <linux/workqueue.h>
 #include <uapi/linux/vhost_types.h>
 #include <uapi/linux/virtio_config.h>
+#include <uapi/linux/virtio_ids.h>
+#include <uapi/linux/virtio_net.h>
 
 #include "vduse.h"
 
@@ -215,10 +217,7 @@ static int vduse_set_vq_address(struct vdpa_device *vdpa, u16 idx,
 	vq->driver_addr = driver_area;
 	vq->device_addr = device_area;
 	if (vduse_bounce_used(dev->bounce)) {
-		if (dev->driver_features & BIT_ULL(VIRTIO_F_RING_PACKED))
-			ret = -EOPNOTSUPP;
-		else
-			ring = vduse_ring_alloc(dev, vq);
+		ring = vduse_ring_alloc(dev, vq);
 		if (IS_ERR(ring)) {
 			ret = PTR_ERR(ring);
 			ring = NULL;
@@ -406,8 +405,11 @@ static void vduse_get_config(struct vdpa_device *vdpa, unsigned int offset,
 {
 	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
 
-	if (offset > dev->config_size || len > dev->config_size - offset)
+	/* Nothing that happens to be in the driver's buffer */
+	if (offset > dev->config_size || len > dev->config_size - offset) {
+		memset(buf, 0, len);
 		return;
+	}
 
 	mutex_lock(&dev->config_lock);
 	memcpy(buf, dev->config + offset, len);
@@ -562,6 +564,29 @@ void __init vduse_vdpa_init(void)
 	vduse_vdpa_suspend_ops.suspend = vduse_suspend;
 }
 
+/*
+ * Features that a virtio driver of this kernel isn't offered. ring.c knows split
+ * virtqueues only. virtio_net waits for the answer to a control command without a
+ * time limit, with the lock that all network interfaces share, and the virtio_net
+ * of 5.10 keeps the CPU, which the daemon may need.
+ */
+static u64 vduse_user_features(const struct vduse_dev *dev)
+{
+	u64 features = BIT_ULL(VIRTIO_F_RING_PACKED);
+
+	if (dev->device_id == VIRTIO_ID_NET)
+		features |= BIT_ULL(VIRTIO_NET_F_CTRL_VQ) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_RX) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_VLAN) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_RX_EXTRA) |
+			    BIT_ULL(VIRTIO_NET_F_GUEST_ANNOUNCE) |
+			    BIT_ULL(VIRTIO_NET_F_MQ) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_MAC_ADDR);
+
+	return features;
+}
+
 /**
  * vduse_vdpa_alloc - make the device on the vDPA bus
  * @dev: the device, which has none; the caller holds @dev->lock
@@ -598,6 +623,7 @@ struct vdpa_device *vduse_vdpa_alloc(struct vduse_dev *dev,
 	dev->vdev = vdev;
 	vdev->dev = dev;
 	vdev->vdpa.map_files = true;
+	vdev->vdpa.user_features = vduse_user_features(dev);
 	vdpa_dev = &vdev->vdpa.dev;
 	vdev->vdpa.dma_dev = vdpa_dev;
 	vdpa_dev->dma_mask = &vdpa_dev->coherent_dma_mask;

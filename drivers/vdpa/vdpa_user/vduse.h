@@ -258,6 +258,8 @@ bool vduse_mend(struct vduse_dev *dev);
 extern struct workqueue_struct *vduse_wq;
 
 struct vduse_dev *vduse_dev_open(int minor);
+bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
+		     u32 size);
 
 /* vdpa.c */
 void vduse_vdpa_init(void);

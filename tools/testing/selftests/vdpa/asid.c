@@ -399,6 +399,7 @@ TEST_F(asid, read_only_shows_later_writes)
 	char *rx;
 	int i;
 
+	NEED_PINS();
 	ASSERT_NE(MAP_FAILED, va);
 	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
 	rx = (char *)self->n.data.va + BUF(100);

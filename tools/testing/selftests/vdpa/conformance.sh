@@ -4,12 +4,17 @@
 # The C tests on devices that they don't add themselves (VDPA_DEVICE), as the author of another
 # parent driver runs them. The devices are the simulator's, and differ from its default: in groups,
 # address spaces and features, in doorbells, in how they take mappings, and in their class. Tests
-# may be skipped there, but only for the reasons given here.
+# may be skipped there, but only for the reasons given here. One is a device in userspace.
 . "$(dirname "$0")/lib.sh"
 
 need_root
 need "$VDPA"
-trap '"$VDPA" dev del vdpa0 2> /dev/null' EXIT
+daemon=
+finish() {
+	"$VDPA" dev del vdpa0 2> /dev/null
+	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
+}
+trap finish EXIT
 
 # What tests say that need more than a device.
 not_ours='needs (a device that may be deleted|to add devices|module parameters of the simulator|the simulator.s parameter batch_mapping|a module parameter of vhost_vdpa)'
@@ -101,6 +106,31 @@ run ioctl 10 "$blk"
 run remove 4 "$blk"
 run netlink 10 "$blk|checks attributes of the simulator's network device"
 unset VDPA_MGMTDEV
+
+# A device in userspace, with a control virtqueue. It maps files, and its configuration space can't be written. What is in a
+# ring is the daemon's concern, so datapath isn't run.
+if [ -x "$out/vduse_net" ] && modprobe -q vduse; then
+	vduse="$not_ours|the device (can't be resumed|doesn't tell the size of a ring|maps files, and pins no memory|has (too few address spaces|no doorbells))"
+	vduse="$vduse|the configuration space can't be written"
+	"$out/vduse_net" vdpa0 52:54:00:77:77:77 > /dev/null 2>&1 &
+	daemon=$!
+	wait_for 10 test -c /dev/vduse/vdpa0
+	mgmtdev=vduse
+	sleep 1
+	on "a daemon"
+	run ioctl 12 "$vduse"
+	run iotlb 20 "$vduse"
+	run asid 18 "$vduse"
+	run cvq 14 "$vduse"
+	check "the device goes" "$VDPA" dev del vdpa0
+	kill $daemon
+	wait $daemon
+	equal "the daemon ends well" 0 $?
+	daemon=
+	unset VDPA_DEVICE
+else
+	skip "a daemon" "no module vduse"
+fi
 
 # What can't be tested has to fail: a test that was skipped would look like one that passed.
 export VDPA_DEVICE=/dev/null

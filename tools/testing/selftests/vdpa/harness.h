@@ -49,6 +49,7 @@ static inline int get_dev(struct __test_metadata *_metadata, const struct need *
 } while (0)
 
 #define NEED_AS(n)	NEED(vdev.as >= (n), "the device has too few address spaces")
+#define NEED_PINS()	NEED(vdev.pins, "the device maps files, and pins no memory")
 #define NEED_SUSPEND() \
 	NEED(vdev.backend & F_SUSPEND, "the device can't be suspended")
 #define NEED_RESUME() \

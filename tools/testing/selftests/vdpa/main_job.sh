@@ -5,7 +5,7 @@
 # virtqueue QEMU shadows in an address space of its own.
 #
 # Environment: KERNEL_IMAGE, the guest's kernel; QEMU_ARGS, more arguments for QEMU; VDPA, another
-# vdpa tool.
+# vdpa tool; MAIN_JOB_ONLY, not the sessions that admin-guide/vdpa.rst explains.
 . "$(dirname "$0")/lib.sh"
 . "$dir/guest.sh"
 
@@ -119,6 +119,8 @@ equal "none of QEMU's shadow ring is mapped in ASID 0" 0 "$(isolation shared)"
 equal "no event was lost" 0 "$(trace_lost $trace)"
 equal "nothing was refused" 0 "$(grep -c vhost_vdpa_refuse "$work/trace")"
 equal "nothing stays pinned" "$before" "$(pinned)"
+
+[ -z "${MAIN_JOB_ONLY:-}" ] || tap_end
 
 step "a limit of locked memory that is too low for the guest"
 echo > $trace/trace

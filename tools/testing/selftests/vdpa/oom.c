@@ -9,7 +9,10 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
-#include "vdpa_util.h"
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "vduse_util.h"
 #include "harness.h"
 
 #define FAIL_NTH	"/proc/thread-self/fail-nth"
@@ -500,6 +503,220 @@ static int undo_show(struct _test_data_oom *self, int rc)
 TEST_F_TIMEOUT(oom_mgmt, show, 600)
 {
 	EXPECT_LT(0, sweep(&self->o, do_show, undo_show));
+}
+
+/* VDUSE: the daemon is another thread, for which nothing fails. */
+static struct vduse vduse;
+
+FIXTURE(oom_vduse) {
+	struct _test_data_oom o;
+};
+
+FIXTURE_SETUP(oom_vduse) {
+	if (access(FAIL_NTH, W_OK))
+		SKIP(_exit(255), "no " FAIL_NTH ": the kernel has no CONFIG_FAULT_INJECTION");
+	if (given_dev())
+		SKIP(_exit(255), "needs to add devices");
+	if (run("modprobe -q vduse"))
+		SKIP(_exit(255), "no module vduse");
+	ASSERT_EQ(0, sim_load(false, 0));
+	ASSERT_EQ(0, memlock(1UL << 30));
+	ASSERT_EQ(0, oom_begin(&self->o, open("/dev/null", O_RDONLY | O_CLOEXEC)));
+	ASSERT_EQ(0, vduse_init(&vduse, 1));
+	strcpy(vduse.config.name, TEST_DEV);
+	vduse.config.vq_num = 2;
+	vduse.config.ngroups = 2;
+	vduse.config.nas = 2;
+	vduse.groups[1] = 1;
+}
+
+FIXTURE_TEARDOWN(oom_vduse) {
+	close(self->o.n.fd);
+	vduse_down(&vduse);
+	EXPECT_EQ(self->o.pinned, pinned_pages());
+	area_free(&self->o.a);
+}
+
+static int vduse_vhost(struct _test_data_oom *self)
+{
+	uint64_t features = F_MSG_V2 | F_BATCH | F_ASID;
+	int rc = vduse_up(&vduse);
+
+	if (rc)
+		return rc;
+	close(self->n.fd);
+	self->n.fd = vdpa_open(TEST_DEV);
+	if (self->n.fd < 0)
+		return self->n.fd;
+	rc = io(self->n.fd, VHOST_SET_OWNER, NULL);
+
+	return rc ? rc : io(self->n.fd, VHOST_SET_BACKEND_FEATURES, &features);
+}
+
+static int do_create(struct _test_data_oom *self)
+{
+	uint64_t version = 1;
+	int fd = open(VDUSE_CONTROL, O_RDWR | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	rc = io(fd, VDUSE_SET_API_VERSION, &version);
+	close(fd);
+
+	return rc ? rc : vduse_create(&vduse);
+}
+
+static int undo_create(struct _test_data_oom *self, int rc)
+{
+	bool there = !access("/sys/class/vduse/" TEST_DEV, F_OK);
+
+	if (there != !rc)
+		return -3000;
+
+	return there ? io(vduse.control, VDUSE_DESTROY_DEV, vduse.config.name) : 0;
+}
+
+TEST_F_TIMEOUT(oom_vduse, create, 600)
+{
+	EXPECT_LT(0, sweep(&self->o, do_create, undo_create));
+}
+
+static int do_vduse_add(struct _test_data_oom *self)
+{
+	return vduse_add(TEST_DEV, NULL, 0);
+}
+
+static int undo_vduse_add(struct _test_data_oom *self, int rc)
+{
+	bool there = !access("/sys/bus/vdpa/devices/" TEST_DEV, F_OK);
+
+	if (!rc && !there)
+		return -3000;
+
+	return there ? vduse_del(TEST_DEV) : 0;
+}
+
+TEST_F_TIMEOUT(oom_vduse, add, 600)
+{
+	ASSERT_EQ(0, vduse_up(&vduse));
+	ASSERT_EQ(0, vduse_del(TEST_DEV));
+	EXPECT_LT(0, sweep(&self->o, do_vduse_add, undo_vduse_add));
+}
+
+/* All of a mapping is there for the daemon, or nothing. */
+static int undo_vduse_map(struct _test_data_oom *self, int rc)
+{
+	struct vduse_iotlb_entry_v2 entry;
+	int fd = vduse_get_fd2(&vduse, ASID1, 0, ~0ULL, &entry);
+
+	close(fd);
+	if (rc && fd != -EINVAL)
+		return -3100;
+	if (!rc && (fd < 0 || entry.start != self->a.iova ||
+		    entry.last != self->a.iova + self->a.size - 1))
+		return -3102;
+	fd = vduse_get_fd2(&vduse, ASID0, 0, ~0ULL, &entry);
+	close(fd);
+	if (fd != -EINVAL)
+		return -3101;
+
+	return undo_map(self, rc);
+}
+
+TEST_F_TIMEOUT(oom_vduse, map, 600)
+{
+	ASSERT_EQ(0, vduse_vhost(&self->o));
+	EXPECT_LT(0, sweep(&self->o, do_map, undo_vduse_map));
+}
+
+TEST_F_TIMEOUT(oom_vduse, unmap, 600)
+{
+	ASSERT_EQ(0, vduse_vhost(&self->o));
+	ASSERT_EQ(0, map(self->o.n.fd, ASID1, 0x1000, 0x1000, self->o.a.va, VHOST_ACCESS_RW));
+	ASSERT_EQ(0, do_map(&self->o));
+	EXPECT_LT(0, sweep(&self->o, do_unmap, undo_unmap));
+}
+
+TEST_F_TIMEOUT(oom_vduse, open_and_map, 600)
+{
+	ASSERT_EQ(0, vduse_vhost(&self->o));
+	close(self->o.n.fd);
+	self->o.n.fd = -1;
+	EXPECT_LT(0, sweep(&self->o, do_map_fresh, undo_nothing));
+}
+
+/* What a daemon does. */
+static int do_daemon(struct _test_data_oom *self)
+{
+	struct {
+		struct vduse_config_data data;
+		uint8_t bytes[8];
+	} config = { .data.length = 8 };
+	struct vduse_iotlb_entry_v2 entry;
+	struct vduse_iova_info info = { .last = ~0ULL, .asid = ASID1 };
+	int rc = io(vduse.fd, VDUSE_DEV_SET_CONFIG, &config), fd;
+	void *va;
+
+	if (!rc)
+		rc = io(vduse.fd, VDUSE_IOTLB_GET_INFO, &info);
+	if (rc)
+		return rc;
+	fd = vduse_get_fd2(&vduse, ASID1, 0, ~0ULL, &entry);
+	if (fd < 0)
+		return fd;
+	va = mmap(NULL, self->a.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, entry.offset);
+	rc = va == MAP_FAILED ? -errno : 0;
+	if (!rc)
+		munmap(va, self->a.size);
+	close(fd);
+
+	return rc;
+}
+
+static int undo_daemon(struct _test_data_oom *self, int rc)
+{
+	return do_daemon(self) ? -3000 : 0;
+}
+
+TEST_F_TIMEOUT(oom_vduse, daemon, 600)
+{
+	ASSERT_EQ(0, vduse_vhost(&self->o));
+	ASSERT_EQ(0, do_map(&self->o));
+	EXPECT_LT(0, sweep(&self->o, do_daemon, undo_daemon));
+}
+
+#define UMEM	(64UL << 20)
+
+static struct vduse_iova_umem umem = { .size = UMEM };
+
+static int do_umem(struct _test_data_oom *self)
+{
+	return io(vduse.fd, VDUSE_IOTLB_REG_UMEM, &umem);
+}
+
+/* Pages are unpinned by a work item. */
+static int undo_umem(struct _test_data_oom *self, int rc)
+{
+	double end = now() + WAIT_MS / 1000.0;
+
+	if (io(vduse.fd, VDUSE_IOTLB_DEREG_UMEM, &umem) != (rc ? -ENOENT : 0))
+		return -3000;
+	while (pinned_pages() != self->pinned && now() < end)
+		usleep(10000);
+
+	return pinned_pages() == self->pinned ? 0 : -3001;
+}
+
+TEST_F_TIMEOUT(oom_vduse, umem, 600)
+{
+	void *own = mmap(NULL, UMEM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, own);
+	memset(own, 1, UMEM);
+	umem.uaddr = (uintptr_t)own;
+	ASSERT_EQ(0, vduse_up(&vduse));
+	EXPECT_LT(0, sweep(&self->o, do_umem, undo_umem));
+	munmap(own, UMEM);
 }
 
 TEST_HARNESS_MAIN

@@ -16,6 +16,21 @@ struct vdev vdev;
 /* Any IOVA that the tests use is below. */
 #define IOVA_TOP	0x200000000ULL
 
+static bool pins(int fd)
+{
+	struct area a;
+	long before = pinned_pages();
+	bool yes;
+
+	if (area_alloc(&a, 0x10000, 4096))
+		return true;
+	yes = map(fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW) || pinned_pages() > before;
+	unmap(fd, 0, a.iova, a.size);
+	area_free(&a);
+
+	return yes;
+}
+
 static int ask(int fd)
 {
 	struct net n = { .fd = fd };
@@ -45,6 +60,8 @@ static int ask(int fd)
 		vdev.group[i] = vring_state(fd, GET_VRING_GROUP, i, 0);
 	vdev.cvq_apart = vdev.as > 1 && vdev.group[CVQ] >= 0 &&
 			 vdev.group[CVQ] != vdev.group[RXQ] && vdev.group[CVQ] != vdev.group[TXQ];
+
+	vdev.pins = pins(fd);
 
 	/* Devices that are added have the address that they were given. */
 	if (vdev.id == VIRTIO_ID_NET && given_dev())

@@ -115,6 +115,8 @@ struct vdev {
 	int group[NQUEUES];
 	/* The CVQ's group has no data queue, and there is a second address space for it. */
 	bool cvq_apart;
+	/* Memory that is mapped is pinned; else parts of files are mapped, and nothing else can be. */
+	bool pins;
 	struct vhost_vdpa_iova_range iova;
 };
 

@@ -5,11 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_net.h>
@@ -19,6 +22,62 @@
 
 #define IOVA		0x100000ULL
 #define PAGE		4096ULL
+
+/* ---- the uAPI ---- */
+
+#define AT(off, type, member)	EXPECT_EQ(off, offsetof(struct type, member))
+
+/* Programs that were built elsewhere rely on these. */
+TEST(numbers_and_layouts)
+{
+	EXPECT_EQ(0x80088100, VDUSE_GET_API_VERSION);
+	EXPECT_EQ(0x40088101, VDUSE_SET_API_VERSION);
+	EXPECT_EQ(0x41508102, VDUSE_CREATE_DEV);
+	EXPECT_EQ(0x41008103, VDUSE_DESTROY_DEV);
+	EXPECT_EQ(0x80088104, VDUSE_GET_FEATURES);
+	EXPECT_EQ(0x40088105, VDUSE_SET_FEATURES);
+	EXPECT_EQ(0xc0208110, VDUSE_IOTLB_GET_FD);
+	EXPECT_EQ(0x80088111, VDUSE_DEV_GET_FEATURES);
+	EXPECT_EQ(0x40088112, VDUSE_DEV_SET_CONFIG);
+	EXPECT_EQ(0x8113, VDUSE_DEV_INJECT_CONFIG_IRQ);
+	EXPECT_EQ(0x40208114, VDUSE_VQ_SETUP);
+	EXPECT_EQ(0xc0308115, VDUSE_VQ_GET_INFO);
+	EXPECT_EQ(0x40088116, VDUSE_VQ_SETUP_KICKFD);
+	EXPECT_EQ(0x40048117, VDUSE_VQ_INJECT_IRQ);
+	EXPECT_EQ(0x40308118, VDUSE_IOTLB_REG_UMEM);
+	EXPECT_EQ(0x40308119, VDUSE_IOTLB_DEREG_UMEM);
+	EXPECT_EQ(0xc030811a, VDUSE_IOTLB_GET_INFO);
+	EXPECT_EQ(0xc050811b, VDUSE_IOTLB_GET_FD2);
+
+	AT(280, vduse_dev_config, ngroups);
+	AT(284, vduse_dev_config, nas);
+	AT(332, vduse_dev_config, config_size);
+	AT(336, vduse_dev_config, config);
+	AT(4, vduse_vq_config, max_size);
+	AT(8, vduse_vq_config, group);
+	AT(32, vduse_vq_info, split);
+	AT(40, vduse_vq_info, ready);
+	AT(24, vduse_iotlb_entry_v2, perm);
+	AT(32, vduse_iotlb_entry_v2, asid);
+	AT(24, vduse_iova_umem, asid);
+	AT(16, vduse_iova_info, capability);
+	AT(24, vduse_iova_info, asid);
+
+	AT(24, vduse_dev_request, iova_v2);
+	AT(16, vduse_iova_range_v2, asid);
+	AT(4, vduse_vq_group_asid, asid);
+	AT(4, vduse_vq_ready, ready);
+	AT(4, vduse_vq_state, packed);
+	AT(24, vduse_dev_response, vq_state);
+	EXPECT_EQ(152, sizeof(struct vduse_dev_request));
+	EXPECT_EQ(152, sizeof(struct vduse_dev_response));
+	EXPECT_EQ(0, VDUSE_GET_VQ_STATE);
+	EXPECT_EQ(1, VDUSE_SET_STATUS);
+	EXPECT_EQ(2, VDUSE_UPDATE_IOTLB);
+	EXPECT_EQ(3, VDUSE_SET_VQ_GROUP_ASID);
+	EXPECT_EQ(4, VDUSE_SET_VQ_READY);
+	EXPECT_EQ(5, VDUSE_SUSPEND);
+}
 
 /* ---- the control file ---- */
 
@@ -152,6 +211,54 @@ TEST_F(control, bad_devices)
 	BAD(c->nas = ~0U);
 	BAD(c->reserved[0] = 1);
 	EXPECT_EQ(0, vduse_create(&self->v));
+}
+
+#define BAD_BLK(bit, change) \
+	BAD(c->features |= VF(VIRTIO_BLK_F_##bit); blk->blk_size = 512; change)
+
+/* What virtio_blk would take for granted. */
+TEST_F(control, bad_configurations)
+{
+	struct virtio_blk_config *blk = (void *)self->v.space;
+	struct vduse_dev_config *c = &self->v.config;
+	struct {
+		struct vduse_config_data data;
+		union {
+			uint32_t blk_size;
+			uint16_t num_queues;
+		};
+	} set = { .data.length = 4 };
+
+	BAD(blk->capacity = ~0ULL);
+	BAD(blk->capacity = 1ULL << 54);
+	BAD_BLK(SEG_MAX, blk->seg_max = ~0U);
+	BAD_BLK(SEG_MAX, blk->seg_max = 0x10000);
+	BAD_BLK(BLK_SIZE, blk->blk_size = 0);
+	BAD_BLK(BLK_SIZE, blk->blk_size = 256);
+	BAD_BLK(BLK_SIZE, blk->blk_size = 513);
+	BAD_BLK(BLK_SIZE, blk->blk_size = 8192);
+	BAD_BLK(BLK_SIZE, c->config_size = 20);
+	BAD_BLK(TOPOLOGY, blk->physical_block_exp = 17);
+	BAD_BLK(MQ, blk->num_queues = 0);
+	BAD_BLK(MQ, blk->num_queues = 2);
+	BAD_BLK(DISCARD, blk->discard_sector_alignment = 1 << 23);
+
+	/* Nor later */
+	c->features |= VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_MQ);
+	blk->blk_size = 512;
+	blk->num_queues = 1;
+	ASSERT_EQ(0, vduse_create(&self->v));
+	ASSERT_EQ(0, vduse_open(&self->v));
+	set.data.offset = offsetof(struct virtio_blk_config, blk_size);
+	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set));
+	set.blk_size = 4096;
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set));
+	set.data.offset = offsetof(struct virtio_blk_config, num_queues);
+	set.data.length = 2;
+	set.num_queues = 0;
+	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set));
+	set.num_queues = 1;
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set));
 }
 
 TEST_F(control, lifetime)
@@ -438,7 +545,8 @@ FIXTURE_TEARDOWN(vhost) {
 	EXPECT_EQ(self->pinned, pinned_pages());
 }
 
-static int start(int fd, uint64_t features)
+/* Up to FEATURES_OK. */
+static int negotiate(int fd, uint64_t features)
 {
 	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 	int rc;
@@ -447,11 +555,16 @@ static int start(int fd, uint64_t features)
 	if (!rc)
 		rc = set_features(fd, features);
 	if (!rc)
-		rc = set_status(fd, status |= VIRTIO_CONFIG_S_FEATURES_OK);
-	if (!rc)
-		rc = set_status(fd, status | VIRTIO_CONFIG_S_DRIVER_OK);
+		rc = set_status(fd, status | VIRTIO_CONFIG_S_FEATURES_OK);
 
 	return rc;
+}
+
+static int start(int fd, uint64_t features)
+{
+	int rc = negotiate(fd, features);
+
+	return rc ? rc : set_status(fd, get_status(fd) | VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 TEST_F(vhost, requests)
@@ -466,6 +579,7 @@ TEST_F(vhost, requests)
 	EXPECT_EQ(0, vduse_last(&self->v, VDUSE_SET_STATUS)->s.status);
 
 	EXPECT_EQ(-EINVAL, set_features(fd, VF(VIRTIO_F_VERSION_1)));
+	EXPECT_EQ(-EINVAL, set_features(fd, self->v.config.features | VF(VIRTIO_F_RING_PACKED)));
 	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_NUM, 1, 32));
 	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_BASE, 1, 0x1234));
 	EXPECT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 1, 1));
@@ -544,6 +658,21 @@ TEST_F(vhost, kicks_and_interrupts)
 	ASSERT_EQ(0, io(self->v.fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
 	EXPECT_EQ(8, read(call, &n, 8));
 
+	/* Suspended: neither */
+	if (variant->version) {
+		file.fd = eventfd(0, EFD_NONBLOCK);
+		ASSERT_EQ(0, io(fd, VHOST_SET_VRING_KICK, &file));
+		while (read(pfd.fd, &n, 8) == 8)
+			;
+		ASSERT_EQ(0, io(fd, SUSPEND, NULL));
+		n = 1;
+		ASSERT_EQ(8, write(file.fd, &n, 8));
+		EXPECT_EQ(0, poll(&pfd, 1, SOON_MS));
+		io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index);
+		EXPECT_EQ(-1, read(call, &n, 8));
+		close(file.fd);
+	}
+
 	ASSERT_EQ(0, set_status(fd, 0));
 	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index));
 	close(call);
@@ -566,12 +695,14 @@ TEST_F(vhost, shared_memory)
 
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, IOVA - 1, &entry));
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, IOVA + SIZE, ~0ULL, &entry));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, IOVA + 2, IOVA + 1, &entry));
 	EXPECT_EQ(0, io(self->v.fd, VDUSE_IOTLB_GET_INFO, &info));
 	EXPECT_EQ(IOVA, info.start);
 	EXPECT_EQ(IOVA + SIZE - 1, info.last);
 	EXPECT_EQ(0, info.capability);
 	region = vduse_get_fd(&self->v, IOVA + 5, ~0ULL, &entry);
 	ASSERT_LE(0, region);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(region, F_GETFD));
 	EXPECT_EQ(IOVA, entry.start);
 	EXPECT_EQ(IOVA + SIZE - 1, entry.last);
 	EXPECT_EQ(VDUSE_ACCESS_RW, entry.perm);
@@ -602,6 +733,40 @@ TEST_F(vhost, shared_memory)
 	EXPECT_EQ(MAP_FAILED, bad);
 	EXPECT_EQ(ENXIO, errno);
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	close(region);
+}
+
+/*
+ * A region doesn't begin where the file behind it does. The daemon sees nothing that is in front of
+ * it, though libvduse maps from 0 on.
+ */
+TEST_F(vhost, part_of_a_file)
+{
+	struct vduse_iotlb_entry entry;
+	char *mem = self->mem, *va;
+	int region;
+
+	strcpy(mem + 3 * PAGE, "in front");
+	strcpy(mem + 4 * PAGE, "first");
+	strcpy(mem + 5 * PAGE, "second");
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, 2 * PAGE, mem + 4 * PAGE, VHOST_ACCESS_RW));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	va = mmap(NULL, entry.offset + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, region, 0);
+	ASSERT_NE(MAP_FAILED, va);
+	EXPECT_STREQ("first", va + entry.offset);
+	EXPECT_STREQ("second", va + entry.offset + PAGE);
+	munmap(va, entry.offset + 2 * PAGE);
+	va = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset + PAGE);
+	ASSERT_NE(MAP_FAILED, va);
+	EXPECT_STREQ("second", va);
+	munmap(va, PAGE);
+	va = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset + 2 * PAGE);
+	EXPECT_EQ(MAP_FAILED, va);
+	va = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, region, entry.offset + PAGE);
+	EXPECT_EQ(MAP_FAILED, va);
+	va = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, 0x7ffffffffffff000);
+	EXPECT_EQ(MAP_FAILED, va);
 	close(region);
 }
 
@@ -648,6 +813,7 @@ TEST_F(vhost, memory_that_cant_be_shared)
 	copy = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, memfd, 0);
 	ASSERT_NE(MAP_FAILED, copy);
 	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, copy, VHOST_ACCESS_RW));
+	EXPECT_EQ(-EFAULT, map(self->fd, 0, IOVA, SIZE, copy, VHOST_ACCESS_RO));
 
 	/* Shared memory, and private memory right behind it */
 	both = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -727,6 +893,94 @@ TEST_F(vhost, others_stay)
 	close(region);
 }
 
+/* ---- packed rings ---- */
+
+FIXTURE(packed) {
+	struct vduse v;
+	int fd;
+};
+
+FIXTURE_SETUP(packed) {
+	self->fd = -1;
+	ASSERT_EQ(0, net_init(&self->v, 1));
+	self->v.config.features |= VF(VIRTIO_F_RING_PACKED);
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, vhost_open(&self->fd));
+}
+
+FIXTURE_TEARDOWN(packed) {
+	close(self->fd);
+	vduse_down(&self->v);
+}
+
+/* The answer has 32 bits, so it can't be told from an error. */
+static uint32_t base(int fd, unsigned int idx)
+{
+	struct vhost_vring_state s = { .index = idx };
+
+	return io(fd, VHOST_GET_VRING_BASE, &s) ? 0xdead : s.num;
+}
+
+/* As vhost has it: indices in 15 bits, wrap counters above; used in the upper half. */
+static uint32_t pack(const struct vduse_vq_state_packed *p)
+{
+	return p->last_avail_idx | p->last_avail_counter << 15 |
+	       (uint32_t)p->last_used_idx << 16 | (uint32_t)p->last_used_counter << 31;
+}
+
+TEST_F(packed, state)
+{
+	static const uint32_t bases[] = {
+		0, 0x80008000, 0x00058003, 0x7fffffff, 0x80000000, 0xffff0000, 0x0000ffff,
+		0xffffffff,
+	};
+	struct vduse_vq_state_packed *p = &self->v.state.packed;
+	uint64_t features = self->v.config.features;
+	struct vduse_vq_info info = { .index = 1 };
+	int fd = self->fd;
+	size_t i;
+
+	ASSERT_EQ(0, negotiate(fd, features));
+	EXPECT_EQ(0x80008000, base(fd, 1));
+	for (i = 0; i < ARRAY_LEN(bases); i++) {
+		EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_BASE, 1, bases[i]));
+		EXPECT_EQ(bases[i], base(fd, 1));
+		EXPECT_EQ(0x80008000, base(fd, 0));
+		EXPECT_EQ(0, io(self->v.fd, VDUSE_VQ_GET_INFO, &info));
+		EXPECT_GE(0x7fff, info.packed.last_avail_idx);
+		EXPECT_GE(1, info.packed.last_avail_counter);
+		EXPECT_GE(0x7fff, info.packed.last_used_idx);
+		EXPECT_GE(1, info.packed.last_used_counter);
+		EXPECT_EQ(bases[i], pack(&info.packed));
+	}
+	EXPECT_EQ(0, vduse_asked(&self->v, VDUSE_GET_VQ_STATE));
+
+	/* From now on the daemon knows */
+	ASSERT_EQ(0, set_status(fd, 0xf));
+	*p = (struct vduse_vq_state_packed) { 1, 0x123, 0, 0x7fff };
+	EXPECT_EQ(0x7fff8123, base(fd, 1));
+	EXPECT_EQ(1, vduse_asked(&self->v, VDUSE_GET_VQ_STATE));
+	*p = (struct vduse_vq_state_packed) { 0, 0x7fff, 1, 0 };
+	EXPECT_EQ(0x80007fff, base(fd, 1));
+	/* Nothing of one field gets into another */
+	*p = (struct vduse_vq_state_packed) { 0xfffe, 0xffff, 0xffff, 0x8001 };
+	EXPECT_EQ(0x80017fff, base(fd, 1));
+
+	/* A ring of the next driver is split, and starts at 0 */
+	ASSERT_EQ(0, set_status(fd, 0));
+	ASSERT_EQ(0, negotiate(fd, features & ~VF(VIRTIO_F_RING_PACKED)));
+	EXPECT_EQ(0, base(fd, 1));
+	EXPECT_EQ(-EINVAL, vring_state(fd, VHOST_SET_VRING_BASE, 1, 0x80008000));
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_VQ_GET_INFO, &info));
+	EXPECT_EQ(0, info.split.avail_index);
+	ASSERT_EQ(0, set_status(fd, 0xf));
+	*p = (struct vduse_vq_state_packed) { 0 };
+	self->v.state.split.avail_index = 0xfffe;
+	EXPECT_EQ(0xfffe, base(fd, 1));
+}
+
+/* ---- address spaces ---- */
+
 TEST_F(vhost, address_spaces)
 {
 	struct vduse_iotlb_entry_v2 entry;
@@ -770,6 +1024,268 @@ TEST_F(vhost, address_spaces)
 	EXPECT_EQ(-EINVAL, io(self->v.fd, VDUSE_IOTLB_GET_FD2, &entry));
 }
 
+/* A program that asks for requests, but sets no version, gets version 0. */
+TEST_F(control, no_requests_in_version_0)
+{
+	uint64_t features = 3;
+	int fd = -1;
+
+	run("modprobe -q vhost_vdpa");
+	ASSERT_EQ(0, io(self->v.control, VDUSE_SET_FEATURES, &features));
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, vhost_open(&fd));
+	EXPECT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1));
+	EXPECT_EQ(0, start(fd, self->v.config.features));
+	EXPECT_EQ(-EOPNOTSUPP, io(fd, SUSPEND, NULL));
+	EXPECT_EQ(0, vduse_asked(&self->v, VDUSE_SET_VQ_READY));
+	close(fd);
+}
+
+/* ---- files that are inherited, or passed on ---- */
+
+/* Serves the device in another process, which has inherited the file. */
+static pid_t fork_daemon(struct vduse *v)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	v->stop = 0;
+	vduse_serve(v);
+	_exit(0);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+/* It isn't the process that is the daemon, but the file. */
+TEST_F(vhost, forked)
+{
+	struct vduse_iotlb_entry entry;
+	int region, fd;
+	pid_t pid;
+
+	vduse_stop(&self->v);
+	pid = fork_daemon(&self->v);
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, start(self->fd, self->v.config.features));
+	EXPECT_EQ(0xf, get_status(self->fd));
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	EXPECT_LE(0, region);
+	close(region);
+
+	/* The other one has it still */
+	fd = self->v.fd;
+	close(fd);
+	EXPECT_EQ(0, set_status(self->fd, 0));
+	EXPECT_EQ(-EBUSY, vduse_open(&self->v));
+	end(pid);
+	EXPECT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	EXPECT_EQ(0, start(self->fd, self->v.config.features));
+}
+
+/* This program again, as the daemon of a file that it has inherited. */
+#define SERVE	"VDUSE_TEST_SERVE"
+
+static void __attribute__((constructor)) serve_after_exec(void)
+{
+	static struct vduse v;
+
+	if (!getenv(SERVE))
+		return;
+	v.fd = atoi(getenv(SERVE));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	vduse_serve(&v);
+	_exit(0);
+}
+
+static pid_t exec_daemon(int fd, int flags)
+{
+	pid_t pid = fork();
+	char text[16];
+
+	if (pid)
+		return pid;
+	snprintf(text, sizeof(text), "%d", fd);
+	fcntl(fd, F_SETFD, flags);
+	setenv(SERVE, text, 1);
+	execl("/proc/self/exe", "daemon", NULL);
+	_exit(1);
+}
+
+TEST_F(vhost, executed)
+{
+	pid_t pid;
+	int fd;
+
+	vduse_stop(&self->v);
+	pid = exec_daemon(self->v.fd, 0);
+	ASSERT_LT(0, pid);
+	fd = self->v.fd;
+	close(fd);
+	EXPECT_EQ(0, start(self->fd, self->v.config.features));
+	EXPECT_EQ(0xf, get_status(self->fd));
+	EXPECT_EQ(-EBUSY, vduse_open(&self->v));
+	end(pid);
+
+	/* With FD_CLOEXEC it is gone, though the process lives */
+	ASSERT_EQ(0, vduse_open(&self->v));
+	pid = exec_daemon(self->v.fd, FD_CLOEXEC);
+	ASSERT_LT(0, pid);
+	fd = self->v.fd;
+	close(fd);
+	for (fd = 0; fd < 1000 && vduse_open(&self->v) == -EBUSY; fd++)
+		usleep(10000);
+	EXPECT_GT(1000, fd);
+	EXPECT_EQ(0, kill(pid, 0));
+	end(pid);
+	ASSERT_EQ(0, vduse_start(&self->v));
+	EXPECT_EQ(0, set_status(self->fd, 0));
+}
+
+static int send_fd(int sock, int fd)
+{
+	char byte = 0, control[CMSG_SPACE(sizeof(fd))] = { 0 };
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+
+	return sendmsg(sock, &msg, 0) == 1 ? 0 : -errno;
+}
+
+static int receive_fd(int sock)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&msg))
+		return -EPROTO;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+
+	return fd;
+}
+
+/* Writes to the memory that has been mapped, before it answers. */
+static void on_map(struct vduse *v, const struct vduse_dev_request *req)
+{
+	char *va;
+
+	if (req->type != VDUSE_UPDATE_IOTLB)
+		return;
+	va = vduse_map(v, IOVA, PAGE);
+	if (va)
+		snprintf(va, PAGE, "uid %d", getuid());
+}
+
+/* A process without privileges that is passed both files: what it can and can't do. */
+static int unprivileged(int sock, const char *name, uint64_t want)
+{
+	static struct vduse v;
+	uint64_t version = 99;
+
+	v.control = receive_fd(sock);
+	v.fd = receive_fd(sock);
+	if (v.control < 0 || v.fd < 0)
+		return 1;
+	if (setgroups(0, NULL) || setresgid(65534, 65534, 65534) ||
+	    setresuid(65534, 65534, 65534))
+		return 2;
+	if (open(VDUSE_CONTROL, O_RDWR) >= 0 || errno != EACCES)
+		return 3;
+	/* The version is the file's, not the process's */
+	if (io(v.control, VDUSE_GET_API_VERSION, &version) || version != want)
+		return 4;
+	if (vduse_add(name, NULL, 0) != -EPERM || vduse_del(name) != -EPERM)
+		return 5;
+	/* It may create what takes memory, and destroy that */
+	v.config.vq_num = 1;
+	v.config.ngroups = want;
+	v.config.nas = want;
+	v.config.device_id = VIRTIO_ID_BLOCK;
+	v.config.features = VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM);
+	v.config.vq_align = 4096;
+	v.config.config_size = sizeof(struct virtio_blk_config);
+	strcpy(v.config.name, "ksother");
+	if (vduse_create(&v) || io(v.control, VDUSE_DESTROY_DEV, v.config.name))
+		return 6;
+	strcpy(v.config.name, name);
+	if (io(v.control, VDUSE_DESTROY_DEV, v.config.name) != -EBUSY)
+		return 7;
+	v.hook = on_map;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (send(sock, "x", 1, 0) != 1)
+		return 8;
+	vduse_serve(&v);
+
+	return 0;
+}
+
+TEST_F(vhost, passed_on)
+{
+	int sock[2], status, fd;
+	char byte;
+	pid_t pid;
+
+	vduse_stop(&self->v);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	pid = fork();
+	if (!pid) {
+		close(self->v.control);
+		close(self->v.fd);
+		close(self->fd);
+		close(sock[0]);
+		_exit(unprivileged(sock[1], self->v.config.name, variant->version));
+	}
+	close(sock[1]);
+	ASSERT_EQ(0, send_fd(sock[0], self->v.control));
+	ASSERT_EQ(0, send_fd(sock[0], self->v.fd));
+	fd = self->v.fd;
+	close(fd);
+	if (recv(sock[0], &byte, 1, 0) != 1) {
+		waitpid(pid, &status, 0);
+		ASSERT_EQ(0, WEXITSTATUS(status));
+	}
+	EXPECT_EQ(0, start(self->fd, self->v.config.features));
+	EXPECT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	EXPECT_STREQ("uid 65534", (char *)self->mem);
+	EXPECT_EQ(0, unmap(self->fd, 0, IOVA, SIZE));
+	EXPECT_EQ(-EBUSY, vduse_open(&self->v));
+	end(pid);
+
+	/* A file that is on its way is open */
+	ASSERT_EQ(0, vduse_open(&self->v));
+	close(sock[0]);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	ASSERT_EQ(0, send_fd(sock[0], self->v.fd));
+	fd = self->v.fd;
+	close(fd);
+	EXPECT_EQ(-EBUSY, vduse_open(&self->v));
+	close(sock[0]);
+	close(sock[1]);
+	EXPECT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	EXPECT_EQ(0, set_status(self->fd, 0));
+}
+
 /* ---- a daemon that misbehaves ---- */
 
 TEST_F(vhost, failed_answers)
@@ -801,6 +1317,7 @@ TEST_F(vhost, no_answer)
 {
 	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN };
 	struct vduse_dev_response late = { 0 };
+	struct vduse_iotlb_entry entry;
 	double begin = now();
 	int fd = self->fd;
 
@@ -815,6 +1332,7 @@ TEST_F(vhost, no_answer)
 	begin = now();
 	EXPECT_EQ(-EIO, set_status(fd, 0));
 	EXPECT_NE(0, map(fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	EXPECT_EQ(-EIO, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
 	EXPECT_GT(0.9, now() - begin);
 	EXPECT_EQ(1, poll(&pfd, 1, 0));
 	EXPECT_EQ(POLLERR, pfd.revents & POLLERR);
@@ -855,6 +1373,85 @@ static void *do_status(void *arg)
 	job->rc = set_status(job->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 
 	return NULL;
+}
+
+/* What can't be copied to or from the daemon is as if it hadn't been tried. */
+TEST_F(vhost, bad_buffers)
+{
+	struct job job = { .fd = self->fd, .rc = 1 };
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN | POLLOUT };
+	struct vduse_dev_response resp = { 0 };
+	struct vduse_dev_request req;
+	pthread_t thread;
+	char *edge;
+
+	edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, edge);
+	munmap(edge + PAGE, PAGE);
+	edge += PAGE - 8;
+	vduse_stop(&self->v);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_status, &job));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
+	EXPECT_EQ(POLLIN, pfd.revents);
+	EXPECT_EQ(-1, read(self->v.fd, edge, sizeof(req)));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLIN, pfd.revents);
+	ASSERT_EQ(sizeof(req), read(self->v.fd, &req, sizeof(req)));
+	EXPECT_EQ(VDUSE_SET_STATUS, req.type);
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLOUT, pfd.revents);
+	memcpy(edge, &req.request_id, 4);
+	EXPECT_EQ(-EFAULT, send_raw(self->v.fd, edge, sizeof(resp)));
+	EXPECT_EQ(1, job.rc);
+	resp.request_id = req.request_id;
+	EXPECT_EQ(0, send_raw(self->v.fd, &resp, sizeof(resp)));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, job.rc);
+	/* Answered once */
+	EXPECT_EQ(-ENOENT, send_raw(self->v.fd, &resp, sizeof(resp)));
+	ASSERT_EQ(0, vduse_start(&self->v));
+}
+
+/*
+ * A caller of the kernel that is killed doesn't wait, and its request is withdrawn: there are never
+ * more requests than callers.
+ */
+TEST_F(vhost, killed)
+{
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN };
+	struct vduse_dev_response resp = { 0 };
+	struct vduse_dev_request req;
+	pid_t pids[16];
+	double begin;
+	int i, n = 0;
+
+	vduse_stop(&self->v);
+	for (i = 0; i < (int)ARRAY_LEN(pids); i++) {
+		pids[i] = fork();
+		if (!pids[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				set_status(self->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
+		}
+	}
+	ASSERT_EQ(1, poll(&pfd, 1, WAIT_MS));
+	sleep(1);
+	while (read(self->v.fd, &req, sizeof(req)) == sizeof(req))
+		n++;
+	EXPECT_LE(1, n);
+	EXPECT_GE((int)ARRAY_LEN(pids), n);
+	begin = now();
+	for (i = 0; i < (int)ARRAY_LEN(pids); i++)
+		kill(pids[i], SIGKILL);
+	for (i = 0; i < (int)ARRAY_LEN(pids); i++)
+		waitpid(pids[i], NULL, 0);
+	EXPECT_GT(10.0, now() - begin);
+	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	resp.request_id = req.request_id;
+	EXPECT_EQ(-ENOENT, send_raw(self->v.fd, &resp, sizeof(resp)));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	EXPECT_EQ(0, set_status(self->fd, 0));
 }
 
 /* The request goes to the daemon that comes next. */

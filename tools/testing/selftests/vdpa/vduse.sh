@@ -27,6 +27,7 @@ finish() {
 	"$VDPA" dev del ksdisk 2> /dev/null
 	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
 	umount "$work/mnt" 2> /dev/null
+	modprobe -rq virtio_vdpa
 	rm -rf "$work"
 }
 trap finish EXIT

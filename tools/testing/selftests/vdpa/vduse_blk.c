@@ -296,6 +296,21 @@ static void fill(char *buf, size_t len, unsigned int seed)
 		buf[len] = (len * 31 + len / 251 + seed) | 1;
 }
 
+/* Does the process get SIGBUS when it reads there? Tried in another one, with the same mapping. */
+static bool gone(const char *va)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (!pid) {
+		signal(SIGBUS, SIG_DFL);
+		_exit(__atomic_load_n(va, __ATOMIC_RELAXED) & 0);
+	}
+	waitpid(pid, &status, 0);
+
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS;
+}
+
 TEST_F(blk, works)
 {
 	static char out[256 * 1024], in[256 * 1024];
@@ -307,6 +322,28 @@ TEST_F(blk, works)
 	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 8192));
 	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
 	EXPECT_NE(0, direct(self, false, in, 4096, SECTORS * 512L));
+}
+
+/* The driver is gone: its ring is, and what the buffers held. */
+TEST_F(blk, nothing_is_left)
+{
+	struct vduse_iotlb_entry entry;
+	char *ring, *copy;
+	int fd;
+
+	ASSERT_EQ(0, add(self));
+	fd = vduse_get_fd(&self->v, 0, BUFFERS - 1, &entry);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+	copy = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	EXPECT_EQ(MAP_FAILED, copy);
+	close(fd);
+	ring = (char *)self->ring.desc;
+	EXPECT_FALSE(gone(ring));
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_TRUE(gone(ring));
+	EXPECT_TRUE(gone(self->mem));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
 }
 
 /* Nothing of what was in a bounce page before is read. */
@@ -346,6 +383,11 @@ TEST_F(blk, no_data_for_the_next_daemon)
 
 	vduse_stop(&self->v);
 	close(self->v.fd);
+	/* Pages that the kernel has to clear */
+	mem = mmap(NULL, 8 * BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	memset(mem, 0x5a, 8 * BUFFERS);
+	munmap(mem, 8 * BUFFERS);
 	ASSERT_EQ(0, vduse_open(&self->v));
 	mem = vduse_map(&self->v, 0, BUFFERS);
 	ASSERT_NE(NULL, mem);
@@ -442,6 +484,53 @@ TEST_F(blk, umem)
 	munmap(own, BUFFERS);
 }
 
+/* The memory is that of a process, and pinned: it stays in use when that forks, or has ended. */
+TEST_F(blk, umem_of_others)
+{
+	char *own = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = BUFFERS };
+	static char out[64 * 1024], in[64 * 1024];
+	long pinned = pinned_pages();
+	int i, status, fd = self->v.fd;
+	char *was = self->mem;
+	pid_t pid;
+
+	ASSERT_EQ(0, add(self));
+	was = self->mem;
+	ASSERT_EQ(0, memlock(1UL << 30));
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	self->mem = own;
+	pid = fork();
+	if (!pid)
+		for (;;)
+			pause();
+	for (i = 0; i < 8; i++) {
+		fill(out, sizeof(out), i);
+		EXPECT_EQ(0, direct(self, true, out, sizeof(out), 0));
+		EXPECT_EQ(0, memcmp(self->disk, out, sizeof(out)));
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	EXPECT_EQ(pinned, pinned_soon(pinned));
+	self->mem = was;
+
+	/* A child's, which has ended: the kernel still has the pages */
+	pid = fork();
+	if (!pid)
+		_exit(!!io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(pinned + (long)(BUFFERS / 4096), pinned_pages());
+	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	EXPECT_EQ(pinned, pinned_soon(pinned));
+	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 0));
+	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 0));
+	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
+	munmap(own, BUFFERS);
+}
+
 /* What it uses isn't right: the device is broken, the request fails. */
 TEST_F(blk, hostile)
 {
@@ -457,6 +546,7 @@ TEST_F(blk, hostile)
 	for (i = 0; i < ARRAY_LEN(modes); i++) {
 		self->mode = NORMAL;
 		ASSERT_EQ(0, add(self));
+		EXPECT_FALSE(gone(self->mem));
 		self->mode = modes[i];
 		begin = now();
 		rc = direct(self, false, buf, sizeof(buf), 0);
@@ -469,6 +559,9 @@ TEST_F(blk, hostile)
 		EXPECT_GT(10.0, now() - begin);
 		pfd = (struct pollfd) { .fd = self->v.fd };
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
+		EXPECT_EQ(NULL, vduse_map(&self->v, 0, BUFFERS));
+		EXPECT_TRUE(gone(self->mem));
+		EXPECT_TRUE(gone((char *)self->ring.desc));
 		/* And so does the next */
 		EXPECT_NE(0, direct(self, true, buf, sizeof(buf), 0));
 		ASSERT_EQ(0, vduse_del(VDUSE_DEV));

@@ -58,6 +58,9 @@ static uint32_t asid[GROUPS];
 static struct region regions[REGIONS];
 static struct queue queues[QUEUES];
 static struct virtio_net_config net;
+/* The address that it was started with: a reset takes back what a command did. */
+static uint8_t first_mac[ETH_ALEN];
+static uint64_t features;
 static int running, suspended;
 static volatile sig_atomic_t stop;
 
@@ -118,7 +121,7 @@ struct seg {
 	int write;
 };
 
-/* Collect the segments of a chain: their number, or -1. */
+/* Collect the segments of a chain, those to read first: their number, or -1. */
 static int collect(int q, uint16_t head, struct seg *segs)
 {
 	struct queue *vq = &queues[q];
@@ -128,7 +131,8 @@ static int collect(int q, uint16_t head, struct seg *segs)
 	while (n < CHAIN && i < vq->num) {
 		struct vring_desc d = vq->desc[i];
 
-		if (d.flags & VRING_DESC_F_INDIRECT)
+		if (d.flags & VRING_DESC_F_INDIRECT ||
+		    (n && segs[n - 1].write && !(d.flags & VRING_DESC_F_WRITE)))
 			return -1;
 		segs[n++] = (struct seg) { d.addr, d.len, d.flags & VRING_DESC_F_WRITE };
 		if (!(d.flags & VRING_DESC_F_NEXT))
@@ -179,9 +183,14 @@ static size_t copy(int q, struct seg *segs, int n, int write, size_t off, void *
 static int get(int q, uint16_t *head)
 {
 	struct queue *vq = &queues[q];
+	uint16_t n;
 
-	if (!running || suspended || !vq->on ||
-	    __atomic_load_n(&vq->avail->idx, __ATOMIC_SEQ_CST) == vq->next)
+	if (!running || suspended || !vq->on)
+		return 0;
+	n = __atomic_load_n(&vq->avail->idx, __ATOMIC_SEQ_CST) - vq->next;
+	if (n > vq->num)
+		vq->on = 0;
+	if (!n || !vq->on)
 		return 0;
 	*head = vq->avail->ring[vq->next++ % vq->num];
 
@@ -234,22 +243,30 @@ static void transmit(void)
 		notify(RX);
 }
 
-static uint8_t command(struct seg *segs, int n)
+static int set_mac(const uint8_t *mac)
 {
-	struct virtio_net_ctrl_hdr hdr;
-	uint8_t mac[ETH_ALEN + 1];
 	struct {
 		struct vduse_config_data data;
 		uint8_t mac[ETH_ALEN];
 	} config = { .data.length = ETH_ALEN };
 
-	if (copy(CVQ, segs, n, 0, 0, &hdr, sizeof(hdr)) != sizeof(hdr) ||
+	memcpy(net.mac, mac, ETH_ALEN);
+	memcpy(config.mac, mac, ETH_ALEN);
+
+	return ioctl(dev, VDUSE_DEV_SET_CONFIG, &config);
+}
+
+static uint8_t command(struct seg *segs, int n)
+{
+	struct virtio_net_ctrl_hdr hdr;
+	uint8_t mac[ETH_ALEN + 1];
+
+	if (!(features & BIT(VIRTIO_NET_F_CTRL_MAC_ADDR)) ||
+	    copy(CVQ, segs, n, 0, 0, &hdr, sizeof(hdr)) != sizeof(hdr) ||
 	    hdr.class != VIRTIO_NET_CTRL_MAC || hdr.cmd != VIRTIO_NET_CTRL_MAC_ADDR_SET ||
 	    copy(CVQ, segs, n, 0, sizeof(hdr), mac, sizeof(mac)) != ETH_ALEN || mac[0] & 1)
 		return VIRTIO_NET_ERR;
-	memcpy(net.mac, mac, ETH_ALEN);
-	memcpy(config.mac, mac, ETH_ALEN);
-	if (ioctl(dev, VDUSE_DEV_SET_CONFIG, &config))
+	if (set_mac(mac))
 		return VIRTIO_NET_ERR;
 	printf("mac %02x:%02x:%02x:%02x:%02x:%02x\n", mac[0], mac[1], mac[2], mac[3], mac[4],
 	       mac[5]);
@@ -293,15 +310,17 @@ static void control(void)
 	uint16_t head;
 	int n, any = 0;
 
-	while (get(CVQ, &head)) {
+	while (features & BIT(VIRTIO_NET_F_CTRL_VQ) && get(CVQ, &head)) {
 		n = collect(CVQ, head, segs);
 		ack = VIRTIO_NET_ERR;
-		if (n > 0) {
+		/* A command that can't be answered isn't carried out. */
+		if (n > 0 && copy(CVQ, segs, n, 1, 0, &ack, 1)) {
 			check_apart(segs[0].addr);
 			ack = command(segs, n);
-			copy(CVQ, segs, n, 1, 0, &ack, 1);
+			put(CVQ, head, copy(CVQ, segs, n, 1, 0, &ack, 1));
+		} else {
+			put(CVQ, head, 0);
 		}
-		put(CVQ, head, 1);
 		any = 1;
 	}
 	if (any)
@@ -313,7 +332,7 @@ static void queue_start(int q)
 	struct vduse_vq_info info = { .index = q };
 	struct queue *vq = &queues[q];
 	uint32_t as = asid[group_of(q)];
-	size_t size[3];
+	size_t size[3], len[3];
 
 	vq->on = 0;
 	if (ioctl(dev, VDUSE_VQ_GET_INFO, &info) || !info.ready || !info.num)
@@ -322,10 +341,12 @@ static void queue_start(int q)
 	size[0] = info.num * sizeof(struct vring_desc);
 	size[1] = 6 + 2 * info.num;
 	size[2] = 6 + 8 * info.num;
-	vq->desc = translate(as, info.desc_addr, &size[0], 0);
-	vq->avail = translate(as, info.driver_addr, &size[1], 0);
-	vq->used = translate(as, info.device_addr, &size[2], 1);
-	if (!vq->desc || !vq->avail || !vq->used) {
+	memcpy(len, size, sizeof(len));
+	vq->desc = translate(as, info.desc_addr, &len[0], 0);
+	vq->avail = translate(as, info.driver_addr, &len[1], 0);
+	vq->used = translate(as, info.device_addr, &len[2], 1);
+	/* Each part has to be in one region. */
+	if (!vq->desc || !vq->avail || !vq->used || memcmp(len, size, sizeof(len))) {
 		printf("queue %d: not mapped in asid %u\n", q, as);
 		return;
 	}
@@ -348,12 +369,15 @@ static void request(void)
 				printf("reset\n");
 			running = 0;
 			suspended = 0;
+			if (memcmp(net.mac, first_mac, ETH_ALEN))
+				set_mac(first_mac);
 			memset(asid, 0, sizeof(asid));
 			for (i = 0; i < QUEUES; i++)
 				queues[i].on = 0;
 		} else if (req.s.status & VIRTIO_CONFIG_S_DRIVER_OK && !running) {
 			printf("driver ok\n");
 			running = 1;
+			ioctl(dev, VDUSE_DEV_GET_FEATURES, &features);
 			for (i = 0; i < QUEUES; i++) {
 				struct vduse_vq_info info = { .index = i };
 
@@ -449,6 +473,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGTERM, &action, NULL);
+	memcpy(first_mac, net.mac, ETH_ALEN);
 	net.mtu = 1500;
 	net.status = VIRTIO_NET_S_LINK_UP;
 	net.max_virtqueue_pairs = 1;

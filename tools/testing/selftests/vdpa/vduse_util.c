@@ -38,6 +38,11 @@ int vduse_init(struct vduse *v, int version)
 	v->control = open(VDUSE_CONTROL, O_RDWR | O_CLOEXEC);
 	if (v->control < 0)
 		return -errno;
+	/* A test that failed may have left it */
+	if (!access("/sys/class/vduse/" VDUSE_DEV, F_OK)) {
+		vduse_del(VDUSE_DEV);
+		io(v->control, VDUSE_DESTROY_DEV, v->config.name);
+	}
 	if (version >= 0)
 		return io(v->control, VDUSE_SET_API_VERSION, &set);
 
@@ -113,9 +118,8 @@ static void answer(struct vduse *v, const struct vduse_dev_request *req)
 		printf("# a response was refused: %s\n", strerror(errno));
 }
 
-static void *serve(void *arg)
+void vduse_serve(struct vduse *v)
 {
-	struct vduse *v = arg;
 	struct vduse_dev_request req;
 	struct pollfd pfd = { .fd = v->fd, .events = POLLIN };
 	ssize_t len;
@@ -136,6 +140,11 @@ static void *serve(void *arg)
 		__atomic_add_fetch(&v->nlog, 1, __ATOMIC_RELEASE);
 		answer(v, &req);
 	}
+}
+
+static void *serve(void *arg)
+{
+	vduse_serve(arg);
 
 	return NULL;
 }

@@ -52,7 +52,9 @@ int vduse_create(struct vduse *v);
 int vduse_open(struct vduse *v);
 /* Sets up all virtqueues. */
 int vduse_setup(struct vduse *v);
-/* Starts and ends the thread that reads requests and answers them. */
+/* Reads requests and answers them, until v->stop. */
+void vduse_serve(struct vduse *v);
+/* Starts and ends the thread that does so. */
 int vduse_start(struct vduse *v);
 void vduse_stop(struct vduse *v);
 /* All of it, up to a device on the bus. */

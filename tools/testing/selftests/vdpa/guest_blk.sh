@@ -72,7 +72,7 @@ before=$(pinned)
 start=$SECONDS
 run_qemu -device "vhost-vdpa-device-pci,vhostdev=$vhostdev" "${machine_args[@]}"
 # Each step may take as long as guest_until waits: the programs come from this machine's files.
-for step in sectors written read clean done; do
+for step in sectors written read clean "done"; do
 	guest_until guest_says "guest: $step" || break
 	note "$step: $((SECONDS - start)) s"
 done

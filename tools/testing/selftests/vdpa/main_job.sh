@@ -26,7 +26,7 @@ work=$(mktemp -d)
 qemu_pid=
 finish() {
 	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
-	echo 0 > $trace/events/vhost_vdpa/enable
+	echo 0 > "$trace/events/vhost_vdpa/enable"
 	"$VDPA" dev del vdpa0 2> /dev/null
 	rm -rf "$work"
 }

@@ -128,7 +128,7 @@ echo 1 > $trace/tracing_on
 rm "$work/serial"
 ulimit -l 65536
 start_qemu "$vhostdev" $mac
-refused() { grep -q vhost_vdpa_refuse $trace/trace; }
+refused() { grep -q vhost_vdpa_refuse "$trace/trace"; }
 guest_until refused
 wait_for 20 grep -q 'map fail' "$work/qemu.err"
 kill "$qemu_pid"

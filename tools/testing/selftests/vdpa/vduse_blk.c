@@ -340,8 +340,10 @@ TEST_F(blk, nothing_is_left)
 	close(fd);
 	ring = (char *)self->ring.desc;
 	EXPECT_FALSE(gone(ring));
-	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	ASSERT_EQ(0, write_file("/sys/bus/vdpa/drivers/virtio_vdpa/unbind", VDUSE_DEV));
 	EXPECT_TRUE(gone(ring));
+	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
 	EXPECT_TRUE(gone(self->mem));
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
 }

@@ -455,7 +455,8 @@ static int create(int control, const char *name)
 	    ioctl(control, VDUSE_SET_FEATURES, &features))
 		return -1;
 
-	return ioctl(control, VDUSE_CREATE_DEV, &arg.config);
+	/* Or go on with the device of a daemon that was killed */
+	return ioctl(control, VDUSE_CREATE_DEV, &arg.config) && errno != EEXIST ? -1 : 0;
 }
 
 int main(int argc, char **argv)

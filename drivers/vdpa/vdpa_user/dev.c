@@ -158,6 +158,10 @@ ATTRIBUTE_GROUPS(vduse_dev);
 
 static void vduse_dev_free(struct vduse_dev *dev)
 {
+	unsigned int i;
+
+	for (i = 0; dev->vqs && i < dev->nvqs; i++)
+		cancel_work_sync(&dev->vqs[i].kick_work);
 	vduse_as_free(dev);
 	kvfree(dev->vqs);
 	kfree(dev->config);
@@ -203,13 +207,15 @@ static struct vduse_dev *vduse_dev_alloc(const struct vduse_dev_config *info,
 
 	dev->nvqs = info->vq_num;
 	dev->vqs = kvcalloc(dev->nvqs, sizeof(*dev->vqs), GFP_KERNEL_ACCOUNT);
+	for (i = 0; dev->vqs && i < dev->nvqs; i++) {
+		spin_lock_init(&dev->vqs[i].kick_lock);
+		INIT_WORK(&dev->vqs[i].kick_work, vduse_kick_work);
+		dev->vqs[i].dev = dev;
+		spin_lock_init(&dev->vqs[i].irq_lock);
+	}
 	if (!dev->vqs || vduse_as_init(dev, max(info->nas, 1U))) {
 		vduse_dev_free(dev);
 		return ERR_PTR(-ENOMEM);
-	}
-	for (i = 0; i < dev->nvqs; i++) {
-		spin_lock_init(&dev->vqs[i].kick_lock);
-		spin_lock_init(&dev->vqs[i].irq_lock);
 	}
 
 	return dev;

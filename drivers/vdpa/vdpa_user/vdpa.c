@@ -140,10 +140,8 @@ static void vduse_set_config_cb(struct vdpa_device *vdpa,
 	spin_unlock_bh(&dev->config_irq_lock);
 }
 
-static void vduse_kick_vq(struct vdpa_device *vdpa, u16 idx)
+static void vduse_signal_kick(struct vduse_dev *dev, struct vduse_vq *vq)
 {
-	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
-	struct vduse_vq *vq = &dev->vqs[idx];
 	unsigned long flags;
 
 	spin_lock_irqsave(&vq->kick_lock, flags);
@@ -158,6 +156,32 @@ static void vduse_kick_vq(struct vdpa_device *vdpa, u16 idx)
 			vq->kicked = true;
 	}
 	spin_unlock_irqrestore(&vq->kick_lock, flags);
+}
+
+/**
+ * vduse_kick_work - signal a kick of vhost-vdpa
+ * @work: &vduse_vq.kick_work
+ */
+void vduse_kick_work(struct work_struct *work)
+{
+	struct vduse_vq *vq = container_of(work, struct vduse_vq, kick_work);
+
+	vduse_signal_kick(vq->dev, vq);
+}
+
+/*
+ * vhost-vdpa kicks while an eventfd wakes it, with the lock of that eventfd.  The
+ * daemon's eventfd can be the same one.  Only a virtio driver has a ring here.
+ */
+static void vduse_kick_vq(struct vdpa_device *vdpa, u16 idx)
+{
+	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
+	struct vduse_vq *vq = &dev->vqs[idx];
+
+	if (READ_ONCE(vq->ring))
+		vduse_signal_kick(dev, vq);
+	else
+		queue_work(system_unbound_wq, &vq->kick_work);
 }
 
 static void vduse_vq_set_ready(struct vduse_vq *vq, bool ready)

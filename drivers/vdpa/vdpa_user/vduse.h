@@ -78,6 +78,7 @@ struct vduse_as {
 
 /**
  * struct vduse_vq - a virtqueue
+ * @dev: the device that has it
  * @num_max: maximum size, 0 until the daemon has set it up
  * @group: group that it is in
  * @num: size that the driver uses
@@ -89,6 +90,7 @@ struct vduse_as {
  * @ready: the driver has made it ready
  * @kicked: the driver has kicked it, but there was no @kickfd
  * @kickfd: eventfd to signal when the driver kicks, or NULL
+ * @kick_work: signals it for vhost-vdpa
  * @ring: of a virtio driver of this kernel: its ring; else NULL
  * @irq_lock: protects @cb, and is held while it runs. @kick_lock nests in it.
  * @cb: the driver's callback
@@ -98,6 +100,7 @@ struct vduse_as {
  * addresses and @state.
  */
 struct vduse_vq {
+	struct vduse_dev *dev;
 	u16 num_max;
 	u32 group;
 	u32 num;
@@ -110,6 +113,7 @@ struct vduse_vq {
 	bool ready;
 	bool kicked;
 	struct eventfd_ctx *kickfd;
+	struct work_struct kick_work;
 	struct vduse_ring *ring;
 	/* Protects @cb, and is held while it runs */
 	spinlock_t irq_lock;
@@ -303,6 +307,7 @@ struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 				    const struct vduse_vq *vq);
 void vduse_ring_free(struct vduse_ring *ring);
 void vduse_ring_kick(struct vduse_ring *ring);
+void vduse_kick_work(struct work_struct *work);
 bool vduse_ring_use(struct vduse_ring *ring);
 void vduse_ring_stop(struct vduse_ring *ring);
 void vduse_ring_complete(struct vduse_ring *ring);

@@ -184,21 +184,22 @@ TEST_F(pin, twice)
 /* A hole, first or last or in the middle: refused, and nothing stays pinned. */
 TEST_F(pin, hole)
 {
-	const size_t unit = self->hugetlb ? HUGE : PG;
-	const long last = SIZE / unit - 1;
+	const long last = SIZE / PG - 1;
 	const long holes[] = { 0, 1, last / 2, last };
 	size_t i;
 
+	if (self->hugetlb)
+		SKIP(return, "5.10.262 warns with lockdep when such a mapping is split");
 	ASSERT_EQ(0, net_negotiate(&self->n, CTRL_FEATURES));
 	for (i = 0; i < ARRAY_LEN(holes); i++) {
-		ASSERT_EQ(0, mprotect(self->va + holes[i] * unit, unit, PROT_NONE));
+		ASSERT_EQ(0, mprotect(self->va + holes[i] * PG, PG, PROT_NONE));
 		EXPECT_EQ(-EFAULT, map_pages(self, 0, SIZE / PG, RW));
 		EXPECT_EQ(-EFAULT, map_pages(self, 0, SIZE / PG, RO));
 		EXPECT_EQ(0, held(self));
-		ASSERT_EQ(0, mprotect(self->va + holes[i] * unit, unit, PROT_READ | PROT_WRITE));
+		ASSERT_EQ(0, mprotect(self->va + holes[i] * PG, PG, PROT_READ | PROT_WRITE));
 	}
 	for (i = 0; i < ARRAY_LEN(holes); i++) {
-		ASSERT_EQ(0, munmap(self->va + holes[i] * unit, unit));
+		ASSERT_EQ(0, munmap(self->va + holes[i] * PG, PG));
 		EXPECT_EQ(-EFAULT, map_pages(self, 0, SIZE / PG, RW));
 		EXPECT_EQ(0, held(self));
 	}
@@ -207,10 +208,9 @@ TEST_F(pin, hole)
 /* Pages that aren't in the order of their addresses: the device has them as the process does. */
 TEST_F(pin, moved)
 {
-	const size_t unit = self->hugetlb ? HUGE : PG;
 	char *a = self->va + BUF(98), *b = self->va + BUF(101), *spare;
 
-	if (unit != PG)
+	if (self->hugetlb)
 		SKIP(return, "a huge page can't be moved");
 	spare = mmap(NULL, PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, spare);
@@ -246,6 +246,8 @@ TEST_F(pin, fork)
 /* Half of it leaves the process; the device keeps it, and the other half goes on. */
 TEST_F(pin, unmapped_by_the_process)
 {
+	if (self->hugetlb)
+		SKIP(return, "5.10.262 warns with lockdep when such a mapping is split");
 	start(_metadata, self);
 	EXPECT_EQ(1, net_loops(&self->n, test_mac));
 	ASSERT_EQ(0, munmap(self->va + SIZE / 2, SIZE / 2));

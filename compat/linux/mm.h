@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A stock kernel's <linux/mm.h>, and what it lacks.  scripts/modules puts this
- * before it.
+ * A stock kernel's <linux/mm.h>, and what it lacks.  scripts/modules puts this in
+ * the place of the series' own.
  */
 #ifndef VDPA_CVQ_MM_H
 #define VDPA_CVQ_MM_H

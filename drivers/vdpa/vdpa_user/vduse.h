@@ -271,6 +271,7 @@ struct vdpa_device *vduse_vdpa_alloc(struct vduse_dev *dev,
 				     struct device *parent, const char *name);
 void vduse_vq_call(struct vduse_dev *dev, struct vduse_vq *vq);
 void vduse_config_call(struct vduse_dev *dev);
+void vduse_kick_work(struct work_struct *work);
 
 /* as.c */
 int vduse_as_init(struct vduse_dev *dev, unsigned int nas);
@@ -307,7 +308,6 @@ struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 				    const struct vduse_vq *vq);
 void vduse_ring_free(struct vduse_ring *ring);
 void vduse_ring_kick(struct vduse_ring *ring);
-void vduse_kick_work(struct work_struct *work);
 bool vduse_ring_use(struct vduse_ring *ring);
 void vduse_ring_stop(struct vduse_ring *ring);
 void vduse_ring_complete(struct vduse_ring *ring);

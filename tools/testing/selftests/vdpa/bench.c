@@ -76,38 +76,14 @@ static int bench_map(const char *name, const struct area *a, long count, size_t 
 	return rc;
 }
 
-/* Memory that is there already, in pages of the kind that @advice or @flags asks for. */
+/* Memory of a process, in pages of the kind that @advice or @flags asks for. */
 static int memory(struct area *a, size_t size, int flags, int advice)
 {
-	const size_t huge = 2 * MIB;
-
 	a->size = size;
-	a->va = mmap(NULL, size + huge, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
-	if (a->va == MAP_FAILED)
-		return -errno;
-	a->va = (void *)(((uintptr_t)a->va + huge - 1) & -huge);
-	if (advice && madvise(a->va, size, advice))
-		return -errno;
-	memset(a->va, 1, size);
+	a->va = memory_of_kind(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, advice,
+			       -1);
 
-	return 0;
-}
-
-/* Fails if the memory isn't in huge pages: the figure would be another one's. */
-static int huge(const struct area *a)
-{
-	char line[256];
-	long kib, sum = 0;
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "AnonHugePages: %ld", &kib) == 1)
-			sum += kib;
-	if (f)
-		fclose(f);
-
-	return sum * 1024 < (long)a->size ? -ENOENT : 0;
+	return a->va == MAP_FAILED ? -errno : 0;
 }
 
 static int bench_maps(long count)
@@ -116,8 +92,9 @@ static int bench_maps(long count)
 	int rc;
 
 	rc = memory(&thp, 64 * MIB, 0, MADV_HUGEPAGE);
-	if (!rc)
-		rc = huge(&thp);
+	/* The figure would be another one's. */
+	if (!rc && thp_kb() * 1024 < (long)thp.size)
+		rc = -ENOENT;
 	if (!rc)
 		rc = bench_map("thp", &thp, 64, MIB, false);
 	if (!rc)
@@ -234,6 +211,7 @@ static int bench_command(struct net *n, const char *name, long count)
 /* Frames of every size, without a limit for it; those of 4 KiB for comparison with requests. */
 static int bench_frames(struct net *n, long count)
 {
+	const bool plain = sim_is_static();
 	int rc = net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU));
 
 	if (!rc)
@@ -243,11 +221,11 @@ static int bench_frames(struct net *n, long count)
 	if (!rc)
 		rc = bench_net(n, "frame_1514", count, 64, 1514);
 	/* Plain 5.10 cuts them, and has no control virtqueue. */
-	if (!rc && !sim_is_static())
+	if (!rc && !plain)
 		rc = bench_net(n, "frame_9000", count, 64, 9000);
-	if (!rc && !sim_is_static())
+	if (!rc && !plain)
 		rc = bench_net(n, "frame_4k", count, 1, 4096);
-	if (!rc && !sim_is_static())
+	if (!rc && !plain)
 		rc = bench_net(n, "frame_4k_depth_32", count, 32, 4096);
 	if (!rc && n->features & VF(VIRTIO_NET_F_CTRL_VQ))
 		rc = bench_command(n, "command", count);

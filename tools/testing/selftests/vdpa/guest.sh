@@ -2,6 +2,32 @@
 # Sourced by the tests that start a guest: a Linux guest in a real QEMU, on a vDPA device.
 # shellcheck shell=bash
 
+# need_guest: what a test with a guest on a vDPA device needs.
+need_guest() {
+	guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
+	[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
+	modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
+}
+
+# guest_of_daemon NAME: a test with a guest on the device NAME, which a daemon in userspace makes: its
+# process is $daemon, QEMU's $qemu_pid, files are in $work. What is left of them goes at the end.
+guest_of_daemon() {
+	need_guest
+	modprobe -q vduse || skip_all "no module vduse"
+	guest_device=$1
+	work=$(mktemp -d)
+	qemu_pid=
+	daemon=
+	trap guest_of_daemon_ends EXIT
+}
+
+guest_of_daemon_ends() {
+	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
+	"$VDPA" dev del "$guest_device" 2> /dev/null
+	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
+	rm -rf "$work"
+}
+
 # The guest runs the same kernel as this machine.
 guest_kernel() {
 	local image

@@ -12,9 +12,7 @@
 
 need_root
 need qemu-system-x86_64 busybox "$VDPA" mke2fs e2fsck fio
-guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
-[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
-modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
+need_guest
 need_ext4
 ulimit -l unlimited
 

@@ -9,8 +9,7 @@
 mac=52:54:00:12:34:56
 need_root
 need qemu-system-x86_64 busybox "$VDPA"
-guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
-[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
+need_guest
 ulimit -l unlimited
 work=$(mktemp -d)
 qemu_pid=

@@ -17,9 +17,7 @@ trace=/sys/kernel/tracing
 
 need_root
 need qemu-system-x86_64 busybox "$VDPA"
-guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
-[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
-modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
+need_guest
 ulimit -l unlimited
 
 work=$(mktemp -d)

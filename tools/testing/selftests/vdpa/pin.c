@@ -54,38 +54,6 @@ FIXTURE_VARIANT_ADD(pin, file) {
 	.tmpfs = true,
 };
 
-/* SIZE bytes at a multiple of HUGE. */
-static char *memory(int flags, int advice, int fd)
-{
-	char *va = mmap(NULL, SIZE + HUGE, PROT_NONE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (va == MAP_FAILED)
-		return va;
-	va += -(uintptr_t)va & (HUGE - 1);
-	va = mmap(va, SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
-	if (va != MAP_FAILED && advice && madvise(va, SIZE, advice))
-		return MAP_FAILED;
-
-	return va;
-}
-
-/* Kilobytes of this process in transparent huge pages. */
-static long thp_kb(void)
-{
-	char line[256];
-	long kb = 0;
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "AnonHugePages: %ld", &kb) == 1)
-			break;
-	if (f)
-		fclose(f);
-
-	return kb;
-}
-
 FIXTURE_SETUP(pin) {
 	int fd = -1;
 
@@ -97,12 +65,11 @@ FIXTURE_SETUP(pin) {
 		ASSERT_LE(0, fd);
 		ASSERT_EQ(0, ftruncate(fd, SIZE));
 	}
-	self->va = memory(variant->flags, variant->advice, fd);
+	self->va = memory_of_kind(SIZE, variant->flags, variant->advice, fd);
 	if (self->va == MAP_FAILED && self->hugetlb)
 		SKIP(_exit(255), "no huge pages");
 	ASSERT_NE(MAP_FAILED, self->va);
 	close(fd);
-	memset(self->va, 1, SIZE);
 	if (variant->advice == MADV_HUGEPAGE && thp_kb() < (long)SIZE / 1024)
 		SKIP(_exit(255), "no transparent huge pages");
 

@@ -128,6 +128,20 @@ int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
 	return 0;
 }
 
+int ring_moves(const struct ring *r)
+{
+	const uint16_t before = __atomic_load_n(&r->used->idx, __ATOMIC_SEQ_CST);
+	int i;
+
+	for (i = 0; i < WAIT_MS; i++) {
+		if (__atomic_load_n(&r->used->idx, __ATOMIC_SEQ_CST) != before)
+			return 0;
+		usleep(1000);
+	}
+
+	return -ETIMEDOUT;
+}
+
 int dev_negotiate(int fd, uint64_t *features)
 {
 	uint64_t offered = 0, backend = 0;

@@ -40,6 +40,40 @@ int run(const char *fmt, ...)
 	return WIFEXITED(rc) ? WEXITSTATUS(rc) : -1;
 }
 
+void *memory_of_kind(size_t size, int flags, int advice, int fd)
+{
+	const size_t huge = 2 << 20;
+	char *va = mmap(NULL, size + huge, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (va == MAP_FAILED)
+		return va;
+	va += -(uintptr_t)va & (huge - 1);
+	va = mmap(va, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
+	if (va == MAP_FAILED)
+		return va;
+	if (advice && madvise(va, size, advice))
+		return MAP_FAILED;
+	memset(va, 1, size);
+
+	return va;
+}
+
+long thp_kb(void)
+{
+	char line[256];
+	long kb = 0;
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "AnonHugePages: %ld", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+
+	return kb;
+}
+
 double now(void)
 {
 	struct timespec ts;

@@ -215,6 +215,8 @@ void ring_post(struct ring *r, uint16_t head);
 void ring_kick(struct ring *r);
 /* The next used buffer: 0, or -ETIMEDOUT. */
 int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len);
+/* Whether the device goes on giving buffers back, within WAIT_MS: 0, or -ETIMEDOUT. */
+int ring_moves(const struct ring *r);
 
 /* Owner, backend features, those of *@features that are offered, up to FEATURES_OK. */
 int dev_negotiate(int fd, uint64_t *features);
@@ -335,6 +337,14 @@ void blk_fill(void *va, size_t len, uint32_t seed);
 bool blk_filled(const void *va, size_t len, uint32_t seed);
 
 /* ---- the machine ---- */
+
+/*
+ * Memory that is there already, from a multiple of the size of a huge page on; or MAP_FAILED. @flags
+ * and @fd are those of mmap(2), @advice that of madvise(2), or 0.
+ */
+void *memory_of_kind(size_t size, int flags, int advice, int fd);
+/* Kilobytes of this process in transparent huge pages. */
+long thp_kb(void);
 
 /* Pages of the whole machine that are pinned now (FOLL_PIN); negative if unknown. */
 long pinned_pages(void);

@@ -15,22 +15,8 @@ frames=8
 
 need_root
 need qemu-system-x86_64 busybox "$VDPA"
-guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
-[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
 [ -x "$out/vduse_net" ] || skip_all "vduse_net isn't built"
-modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
-modprobe -q vduse || skip_all "no module vduse"
-
-work=$(mktemp -d)
-qemu_pid=
-daemon=
-finish() {
-	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
-	"$VDPA" dev del ksnet 2> /dev/null
-	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
-	rm -rf "$work"
-}
-trap finish EXIT
+guest_of_daemon ksnet
 
 step() { echo "# == $*"; }
 show() { sed 's/^/#    /'; }

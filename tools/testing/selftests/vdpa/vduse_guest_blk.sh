@@ -11,21 +11,7 @@
 
 need_root
 need qemu-system-x86_64 qemu-storage-daemon qemu-img busybox "$VDPA" mke2fs e2fsck debugfs
-guest_kernel > /dev/null || skip_all "no kernel image for the guest: set KERNEL_IMAGE"
-[ -x "$out/guest_frames" ] || skip_all "guest_frames isn't built"
-modprobe -q vhost_vdpa || skip_all "no module vhost_vdpa"
-modprobe -q vduse || skip_all "no module vduse"
-
-work=$(mktemp -d)
-qemu_pid=
-daemon=
-finish() {
-	[ -z "$qemu_pid" ] || kill -9 "$qemu_pid" 2> /dev/null
-	"$VDPA" dev del ksdisk 2> /dev/null
-	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
-	rm -rf "$work"
-}
-trap finish EXIT
+guest_of_daemon ksdisk
 
 tap_begin
 mkdir "$work/files"

@@ -42,12 +42,15 @@ start() {
 	net=$(net_of)
 }
 
-# soon NAME COMMAND...: it returns within 20 s, with whatever status.
+# soon_since NAME BEGIN: less than 20 s have gone by.
+soon_since() { equal "$1" yes "$([ $((SECONDS - $2)) -lt 20 ] && echo yes)"; }
+
+# soon NAME COMMAND...: it returns soon, with whatever status.
 soon() {
 	local name=$1 begin=$SECONDS
 	shift
 	"$@" > /dev/null 2>&1
-	equal "$name" yes "$([ $((SECONDS - begin)) -lt 20 ] && echo yes)"
+	soon_since "$name" "$begin"
 }
 
 tap_begin
@@ -74,7 +77,7 @@ soon "stopped: down" ip link set "$net" down
 soon "stopped: up" ip link set "$net" up
 begin=$SECONDS
 check "stopped: it is deleted" "$VDPA" dev del ksnet
-equal "stopped: soon" yes "$([ $((SECONDS - begin)) -lt 20 ] && echo yes)"
+soon_since "stopped: soon" $begin
 equal "stopped: the interface is gone" "" "$(net_of)"
 # The memory of a device that has been broken is gone, so it may get SIGBUS when it goes on.
 kill -9 $daemon
@@ -88,6 +91,6 @@ wait $daemon 2> /dev/null
 soon "killed: frames are sent" frames $mac
 begin=$SECONDS
 check "killed: it is deleted" "$VDPA" dev del ksnet
-equal "killed: soon" yes "$([ $((SECONDS - begin)) -lt 20 ] && echo yes)"
+soon_since "killed: soon" $begin
 daemon=
 tap_end

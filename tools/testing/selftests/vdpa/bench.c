@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench N: what messages, ioctls, control commands, frames and block requests cost. A message is
- * one of a classic user, without ASIDs. Prints nanoseconds for each; in a VM that counts
- * instructions (scripts/vm --icount) a nanosecond is an instruction. Runs on plain 5.10 too.
+ * bench N [frames | maps | group | open | blk]: what messages, ioctls, control commands, frames and
+ * block requests cost, or only that part of it. A message is one of a classic user, without ASIDs.
+ * Prints nanoseconds for each; in a VM that counts instructions (scripts/vm --icount) a nanosecond
+ * is an instruction. Runs on plain 5.10 too.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -172,21 +173,13 @@ static int bench_net(struct net *n, const char *name, long count, int burst, siz
 	struct seg rx = { n->data.iova + BUF(40), len < 0x700 ? 0x800 : 0x4000, true };
 	struct seg tx = { n->data.iova + BUF(8), 0, false };
 	double start;
-	int rc = 0, k;
+	int rc = 0;
 	long i;
 
 	tx.len = frame_make((char *)n->data.va + BUF(8), dst, payload, 1);
 	start = now();
-	for (i = 0; !rc && i < count; i += burst) {
-		for (k = 0; k < burst; k++) {
-			ring_add(&n->q[RXQ], &rx, 1);
-			ring_add(&n->q[TXQ], &tx, 1);
-		}
-		ring_kick(&n->q[TXQ]);
-		for (k = 0; !rc && k < burst; k++)
-			rc = ring_wait(&n->q[RXQ], WAIT_MS, NULL, NULL) |
-			     ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
-	}
+	for (i = 0; !rc && i < count; i += burst)
+		rc = net_round(n, &tx, &rx, burst);
 	if (!rc)
 		report(name, now() - start, i);
 
@@ -296,12 +289,18 @@ static int bench_blk(long count)
 	return rc;
 }
 
+static bool wanted(const char *part, const char *name)
+{
+	return !part || !strcmp(part, name);
+}
+
 int main(int argc, char **argv)
 {
 	long count = argc > 1 ? atol(argv[1]) : 1000;
 	uint64_t features = F_MSG_V2 | F_BATCH;
+	const char *part = argc > 2 ? argv[2] : NULL;
 	struct net n = { 0 };
-	int rc;
+	int rc = 0;
 
 	fd = test_dev(false, 0);
 	if (fd < 0 || memlock(8UL << 30)) {
@@ -309,17 +308,20 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	n.fd = fd;
-	rc = bench_frames(&n, count);
+	if (wanted(part, "frames"))
+		rc = bench_frames(&n, count) | set_status(fd, 0);
+	else
+		rc = io(fd, VHOST_SET_OWNER, NULL);
 	if (!rc)
-		rc = set_status(fd, 0) | io(fd, VHOST_SET_BACKEND_FEATURES, &features);
-	if (!rc)
+		rc = io(fd, VHOST_SET_BACKEND_FEATURES, &features);
+	if (!rc && wanted(part, "maps"))
 		rc = bench_maps(count);
-	if (!rc)
+	if (!rc && wanted(part, "group"))
 		rc = bench_group(count);
-	if (!rc)
+	if (!rc && wanted(part, "open"))
 		rc = bench_open(count);
 	sim_del(TEST_DEV);
-	if (!rc && !sim_is_static())
+	if (!rc && wanted(part, "blk") && !sim_is_static())
 		rc = bench_blk(count);
 	if (rc)
 		fprintf(stderr, "bench: %d\n", rc);

@@ -321,6 +321,22 @@ int net_recv(struct net *n, uint32_t *id)
 
 static const uint8_t broadcast[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
+int net_round(struct net *n, const struct seg *tx, const struct seg *rx, int burst)
+{
+	int rc = 0, i;
+
+	for (i = 0; i < burst; i++) {
+		ring_add(&n->q[RXQ], rx, 1);
+		ring_add(&n->q[TXQ], tx, 1);
+	}
+	ring_kick(&n->q[TXQ]);
+	for (i = 0; !rc && i < burst; i++)
+		rc = ring_wait(&n->q[RXQ], WAIT_MS, NULL, NULL) |
+		     ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL);
+
+	return rc;
+}
+
 int net_loops_at_all(struct net *n)
 {
 	net_post_rx(n, 100, 1, 0x800);

@@ -281,6 +281,8 @@ void net_queue_tx(struct net *n, int buf, uint32_t size);
 int net_send(struct net *n, int buf, uint32_t size);
 /* The next frame received: its size, with the header, or a negative errno. */
 int net_recv(struct net *n, uint32_t *id);
+/* Sends @tx as @burst frames at once to itself, received in @rx, and waits for all of them. */
+int net_round(struct net *n, const struct seg *tx, const struct seg *rx, int burst);
 /* As net_loops() to the broadcast address, but gives up soon: for what must not work. */
 int net_loops_at_all(struct net *n);
 /* Sends a frame to @dst and says whether it came back: 1, 0, or a negative errno. */

@@ -685,6 +685,38 @@ TEST_F(vhost, kicks_and_interrupts)
 	close(pfd.fd);
 }
 
+/*
+ * What kicks the device also tells its daemon of kicks, so that each kick makes another one. That
+ * goes on from a work, not in one go, and only until the virtqueue stops.
+ */
+TEST_F(vhost, one_eventfd_for_both_sides)
+{
+	const int both = eventfd(0, EFD_NONBLOCK), fd = self->fd;
+	struct vduse_vq_eventfd kickfd = { .fd = both };
+	struct vhost_vring_file file = { .fd = both };
+	struct pollfd pfd = { .fd = both, .events = POLLIN };
+	uint64_t n = 1;
+
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kickfd));
+	ASSERT_EQ(0, io(fd, VHOST_SET_VRING_KICK, &file));
+	ASSERT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1));
+	ASSERT_EQ(0, start(fd, self->v.config.features));
+	ASSERT_EQ(8, write(both, &n, 8));
+	ASSERT_EQ(8, read(both, &n, 8));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
+
+	/* Others get their answers meanwhile */
+	ASSERT_EQ(0, map(fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	ASSERT_EQ(0, unmap(fd, 0, IOVA, SIZE));
+	ASSERT_EQ(0, set_status(fd, 0));
+	/* One may be on its way */
+	poll(&pfd, 1, SOON_MS);
+	while (read(both, &n, 8) == 8)
+		;
+	EXPECT_EQ(0, poll(&pfd, 1, SOON_MS));
+	close(both);
+}
+
 TEST_F(vhost, shared_memory)
 {
 	struct vduse_iova_info info = { .last = ~0ULL };

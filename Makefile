@@ -2,6 +2,7 @@
 # The front door: what each goal does is in README.md, how is in scripts/.
 #
 #   make run [KERNEL=built] | test | check | bench [BASE=1] | deps | tree | series | shell
+#   make growth | latency
 #   make refresh [ANEW=1]
 #   make kernel [DEBUG=1] [BASE=1]
 #   make modules | modules_install | modules_uninstall [KDIR=DIR]
@@ -14,7 +15,7 @@ unexport MAKEFLAGS MAKELEVEL MFLAGS
 export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
-.PHONY: all run test check bench deps deps-run deps-tree tree kernel shell refresh series
+.PHONY: all run test check bench growth latency deps deps-run deps-tree tree kernel shell refresh series
 .PHONY: modules modules_install modules_uninstall deb
 
 all:
@@ -72,6 +73,15 @@ check:
 bench: kernel
 	@scripts/selftests --build
 	@scripts/bench $(if $(BASE),--base)
+
+growth: kernel
+	@scripts/deps growth
+	@scripts/selftests --build
+	@scripts/growth
+
+latency: kernel
+	@scripts/selftests --build
+	@scripts/latency
 
 refresh:
 	@scripts/refresh $(if $(ANEW),--anew)

@@ -386,6 +386,13 @@ static unsigned long vhost_vdpa_contiguous(struct page **pages,
 {
 	unsigned long pfn = page_to_pfn(pages[0]), n = 1;
 
+	/* With huge pages, this is most of the time that a mapping takes */
+	while (n + 4 <= npages &&
+	       pages[n] == pfn_to_page(pfn + n) &&
+	       pages[n + 1] == pfn_to_page(pfn + n + 1) &&
+	       pages[n + 2] == pfn_to_page(pfn + n + 2) &&
+	       pages[n + 3] == pfn_to_page(pfn + n + 3))
+		n += 4;
 	while (n < npages && pages[n] == pfn_to_page(pfn + n))
 		n++;
 
@@ -604,7 +611,7 @@ static struct vhost_vdpa_as *vhost_vdpa_admit(struct vhost_vdpa *v, u32 asid,
 	as = vhost_vdpa_as_get(v, asid);
 	if (IS_ERR(as))
 		r = PTR_ERR(as);
-	else if (vhost_iotlb_itree_first(&as->iotlb, msg->iova, last))
+	else if (vhost_iotlb_overlaps(&as->iotlb, msg->iova, last))
 		r = -EEXIST;
 	else if (v->spaces.nmappings >= READ_ONCE(max_mappings))
 		r = -ENOSPC;

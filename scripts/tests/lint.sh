@@ -88,6 +88,18 @@ license() {
 	return $bad
 }
 
+# The tables of costs in the README and in the document are what was recorded.
+costs() {
+	local bad=0 rows=0 row figure
+	while read -r row figure; do
+		rows=$((rows + 1))
+		grep -qx "$row $figure" scripts/bench.recorded || { echo "README.md: $row doesn't take ${figure}"; bad=1; }
+	done < <(sed -nE 's/^\| `([a-z0-9_]+)` \|.* ([0-9]+) \|$/\1 \2/p' README.md)
+	[ $rows -gt 10 ] && scripts/growth --table | grep -q 1000000 || return
+	! scripts/growth --table | grep -vxF -f Documentation/userspace-api/vhost-vdpa.rst || return
+	return $bad
+}
+
 # They are the base's.
 copying() {
 	local file
@@ -105,6 +117,7 @@ check 'MAINTAINERS is what the series adds' maintainers
 check 'no place of one machine is named' places
 check 'the links of the README lead somewhere' links
 check 'the nineteen changes are where the README says' starts
+check 'the costs in the README and the document are what was recorded' costs
 check 'every file names its license, and the texts are here' license
 check 'COPYING and LICENSES are those of the kernel' copying
 check 'CI runs the command of the README' ci

@@ -236,7 +236,7 @@ static void index_ahead(void)
 /* Nothing is wrong here: the indices are free to wrap around. */
 static void index_wraps(void)
 {
-	vrh.last_avail_idx = 65530;
+	vringh_set_avail(&vrh, 65530);
 	ring.avail->idx = (u16)(65530 + NUM);
 	chain(desc, 1);
 	EXPECT(get(), 1);

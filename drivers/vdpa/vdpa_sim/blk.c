@@ -380,18 +380,6 @@ static int vdpasim_blk_execute(struct vdpasim_blk *blk,
 	}
 }
 
-/* Number of bytes that are left of a part of a buffer. */
-static u64 vdpasim_blk_left(const struct vringh_kiov *iov)
-{
-	u64 len = 0;
-	unsigned int i;
-
-	for (i = iov->i; i < iov->used; i++)
-		len += iov->iov[i].iov_len;
-
-	return len;
-}
-
 /*
  * The status is the last byte of the device-writable part, which isn't empty.
  * Leave out what is before it.
@@ -433,8 +421,8 @@ static int vdpasim_blk_get(struct vdpasim_blk *blk, struct vdpasim_vq *vq,
 		.vq = vq,
 		.type = vdpasim32_to_cpu(sim, hdr.type),
 		.sector = vdpasim64_to_cpu(sim, hdr.sector),
-		.out = vdpasim_blk_left(&sim->riov),
-		.in = vdpasim_blk_left(&sim->wiov),
+		.out = vdpasim_left(&sim->riov),
+		.in = vdpasim_left(&sim->wiov),
 		.cost = VDPASIM_BLK_REQUEST_COST,
 	};
 

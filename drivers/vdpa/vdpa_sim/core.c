@@ -376,7 +376,8 @@ static void vdpasim_free(struct vdpa_device *vdpa)
 		kthread_cancel_work_sync(&sim->work);
 		kthread_destroy_worker(sim->worker);
 	}
-	sim->class->free(sim);
+	if (sim->class->free)
+		sim->class->free(sim);
 	vdpasim_iommu_free(sim);
 	kvfree(sim->kvecs);
 	kfree(sim->vqs);

@@ -103,9 +103,11 @@ static void vdpasim_iommu_switch(struct vdpasim *sim)
 
 	for (i = 0; i < sim->class->nvqs; i++) {
 		u32 group = vdpasim_get_vq_group(&sim->vdpa, i);
+		struct vhost_iotlb *iotlb = sim->as[sim->group_asid[group]];
+		struct vringh *vring = &sim->vqs[i].vring;
 
-		vringh_set_iotlb(&sim->vqs[i].vring,
-				 sim->as[sim->group_asid[group]]);
+		if (vring->iotlb != iotlb)
+			vringh_set_iotlb(vring, iotlb);
 	}
 }
 

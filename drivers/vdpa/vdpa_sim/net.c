@@ -62,6 +62,13 @@ enum {
 #define VDPASIM_NET_FRAME_MAX	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + \
 				 VLAN_ETH_HLEN + ETH_MAX_MTU)
 
+/*
+ * The beginning of a frame that is read into the device's own memory: the
+ * headers, which the driver can't change any more then, and all of a small
+ * frame.
+ */
+#define VDPASIM_NET_HEAD	128
+
 /**
  * struct vdpasim_net_stats - what has been counted since the device was added
  * @rx_packets: frames that the driver has received
@@ -96,7 +103,8 @@ struct vdpasim_net_stats {
  * @mac: its address
  * @mtu: the largest payload of a frame
  * @stats: statistics
- * @buf: the frame that is being looped, with the virtio-net header
+ * @head: the beginning of the frame that is being looped: the virtio-net
+ *        header, the Ethernet header and more
  */
 struct vdpasim_net {
 	struct vdpasim sim;
@@ -105,7 +113,7 @@ struct vdpasim_net {
 	u8 mac[ETH_ALEN];
 	u16 mtu;
 	struct vdpasim_net_stats stats;
-	void *buf;
+	u8 head[VDPASIM_NET_HEAD] __aligned(4);
 };
 
 static struct vdpasim_net *sim_to_net(struct vdpasim *sim)
@@ -122,16 +130,31 @@ static size_t vdpasim_net_hdr_len(const struct vdpasim *sim)
 }
 
 /*
- * Deliver the frame in net->buf to the driver, or drop it if there is no buffer
- * or too small a one.  Returns false if it hasn't been dropped, but should be
- * tried again: the driver may add buffers once it is notified.
+ * Copy the frame that is being sent to a receive buffer: what is in net->head
+ * from there, the rest from the driver's memory.  Returns false if that isn't
+ * mapped as needed, or the buffer is too small.
+ */
+static bool vdpasim_net_copy(struct vdpasim_net *net, size_t len)
+{
+	struct vdpasim *sim = &net->sim;
+	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
+	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
+	size_t head = min_t(size_t, len, sizeof(net->head));
+
+	return vdpasim_vq_push(sim, rx, net->head, head) == head &&
+		(len == head || vdpasim_vq_move(sim, tx, rx, head, len) == len);
+}
+
+/*
+ * Deliver the frame that is being sent to the driver, or drop it if there is no
+ * buffer or too small a one.  Returns false if it hasn't been dropped, but
+ * should be tried again: the driver may add buffers once it is notified.
  */
 static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 {
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *rx = &sim->vqs[VDPASIM_NET_RX];
-	struct virtio_net_hdr_mrg_rxbuf *hdr = net->buf;
-	ssize_t written;
+	struct virtio_net_hdr_mrg_rxbuf *hdr = (void *)net->head;
 
 	if (!vdpasim_vq_active(rx)) {
 		net->stats.rx_drops++;
@@ -149,17 +172,19 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 	if (sim->features & BIT_ULL(VIRTIO_F_VERSION_1))
 		hdr->num_buffers = cpu_to_vdpasim16(sim, 1);
 
-	written = vdpasim_vq_push(sim, rx, net->buf, len);
-	if (likely(written == len) && vdpasim_vq_complete(sim, rx, len)) {
-		net->stats.rx_packets++;
-		net->stats.rx_bytes += len - vdpasim_net_hdr_len(sim);
-		return true;
-	}
-
-	net->stats.rx_errors++;
-	/* The next frame may be small enough. */
-	if (written >= 0 && written < len)
+	if (likely(vdpasim_net_copy(net, len))) {
+		if (likely(vdpasim_vq_complete(sim, rx, len))) {
+			net->stats.rx_packets++;
+			net->stats.rx_bytes += len - vdpasim_net_hdr_len(sim);
+			return true;
+		}
+	} else if (!rx->broken) {
+		/* The buffer is for the next frame, which may be smaller. */
 		vdpasim_vq_unget(rx);
+	}
+	/* What can't be read is an error of sending. */
+	if (!sim->vqs[VDPASIM_NET_TX].broken)
+		net->stats.rx_errors++;
 
 	return true;
 }
@@ -168,11 +193,11 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
  * Check the length of what the driver sent.  Without VIRTIO_NET_F_MTU the
  * driver doesn't know the MTU, so frames may have any size.
  */
-static bool vdpasim_net_fits(const struct vdpasim_net *net, size_t len)
+static bool vdpasim_net_fits(const struct vdpasim_net *net, u64 len)
 {
 	const struct vdpasim *sim = &net->sim;
 	size_t hdr_len = vdpasim_net_hdr_len(sim);
-	const struct ethhdr *eth = net->buf + hdr_len;
+	const struct ethhdr *eth = (void *)net->head + hdr_len;
 	size_t max;
 
 	if (len < hdr_len + ETH_HLEN)
@@ -192,7 +217,7 @@ static bool vdpasim_net_fits(const struct vdpasim_net *net, size_t len)
 static bool vdpasim_net_accepts(const struct vdpasim_net *net)
 {
 	const struct vdpasim *sim = &net->sim;
-	const struct ethhdr *eth = net->buf + vdpasim_net_hdr_len(sim);
+	const struct ethhdr *eth = (void *)net->head + vdpasim_net_hdr_len(sim);
 
 	return is_multicast_ether_addr(eth->h_dest) ||
 		ether_addr_equal(eth->h_dest, net->mac);
@@ -207,14 +232,14 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 	struct vdpasim *sim = &net->sim;
 	struct vdpasim_vq *tx = &sim->vqs[VDPASIM_NET_TX];
 	bool fits, accepted;
-	ssize_t len;
+	u64 len;
 
 	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
 		return 0;
 
-	/* One more byte than the maximum, to see that there is more. */
-	len = vdpasim_vq_pull(sim, tx, net->buf, VDPASIM_NET_FRAME_MAX + 1);
-	if (unlikely(len < 0)) {
+	len = vdpasim_left(&sim->riov);
+	if (unlikely(vdpasim_vq_pull(sim, tx, net->head,
+				     sizeof(net->head)) < 0)) {
 		net->stats.tx_errors++;
 		return 0;
 	}
@@ -224,6 +249,10 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 	if (accepted && !vdpasim_net_rx(net, len)) {
 		vdpasim_vq_unget(tx);
 		return -EAGAIN;
+	}
+	if (unlikely(tx->broken)) {
+		net->stats.tx_errors++;
+		return 0;
 	}
 
 	/* Frames that were dropped have been sent, too. */
@@ -458,14 +487,7 @@ static int vdpasim_net_init(struct vdpasim *sim,
 	else
 		net->mtu = ETH_DATA_LEN;
 
-	net->buf = kvmalloc(VDPASIM_NET_FRAME_MAX + 1, GFP_KERNEL);
-
-	return net->buf ? 0 : -ENOMEM;
-}
-
-static void vdpasim_net_free(struct vdpasim *sim)
-{
-	kvfree(sim_to_net(sim)->buf);
+	return 0;
 }
 
 static const struct vdpasim_class vdpasim_net_class = {
@@ -477,7 +499,6 @@ static const struct vdpasim_class vdpasim_net_class = {
 	.nas		= VDPASIM_NET_NAS,
 	.size		= sizeof(struct vdpasim_net),
 	.init		= vdpasim_net_init,
-	.free		= vdpasim_net_free,
 	.work		= vdpasim_net_work,
 	.reset		= vdpasim_net_reset,
 	.close		= vdpasim_net_close,

@@ -89,7 +89,7 @@ struct vdpasim_vq {
  * @init: set up the class's part of a new device with the attributes that the
  *        user gave; returns 0 or -errno
  * @free: free what @init has set up; also called if @init failed or was never
- *        called
+ *        called (optional)
  * @work: process the virtqueues whose bits are set in the mask, up to a fixed
  *        number of buffers; returns the mask of the virtqueues that may have
  *        more.  Called in the device's thread with &vdpasim.lock held, while
@@ -221,6 +221,18 @@ static inline bool vdpasim_vq_active(const struct vdpasim_vq *vq)
 		(vq->desc_addr || vq->driver_addr || vq->device_addr);
 }
 
+/* Number of bytes that are left of a part of a buffer. */
+static inline u64 vdpasim_left(const struct vringh_kiov *iov)
+{
+	u64 len = 0;
+	unsigned int i;
+
+	for (i = iov->i; i < iov->used; i++)
+		len += iov->iov[i].iov_len;
+
+	return len;
+}
+
 static inline bool vdpasim_is_little_endian(const struct vdpasim *sim)
 {
 	return virtio_legacy_is_little_endian() ||
@@ -272,6 +284,8 @@ ssize_t vdpasim_vq_pull(struct vdpasim *sim, struct vdpasim_vq *vq,
 			void *dst, size_t len);
 ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
 			const void *src, size_t len);
+ssize_t vdpasim_vq_move(struct vdpasim *sim, struct vdpasim_vq *from,
+			struct vdpasim_vq *to, size_t done, size_t len);
 bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len);
 bool vdpasim_vq_publish(struct vdpasim *sim, struct vdpasim_vq *vq);
 void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq);

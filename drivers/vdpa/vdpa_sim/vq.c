@@ -33,7 +33,7 @@ void vdpasim_vq_reset(struct vdpasim_vq *vq)
 	vq->device_addr = 0;
 	vq->num = VDPASIM_QUEUE_MAX;
 	vq->cb = (struct vdpa_callback) {};
-	vq->vring.last_avail_idx = 0;
+	vringh_set_avail(&vq->vring, 0);
 	vq->vring.last_used_idx = 0;
 	vq->vring.completed = 0;
 }
@@ -65,7 +65,7 @@ int vdpasim_vq_init_ring(struct vdpasim *sim, struct vdpasim_vq *vq)
 		return ret;
 
 	/* Buffers are completed in order, and none is in flight here. */
-	vq->vring.last_avail_idx = pos;
+	vringh_set_avail(&vq->vring, pos);
 	vq->vring.last_used_idx = pos;
 	vq->completed = false;
 
@@ -222,6 +222,53 @@ ssize_t vdpasim_vq_push(struct vdpasim *sim, struct vdpasim_vq *vq,
 	}
 }
 EXPORT_SYMBOL_GPL(vdpasim_vq_push);
+
+/**
+ * vdpasim_vq_move - copy from the buffer of a virtqueue to that of another one
+ * @sim: the device; both of its locks are held
+ * @from: the virtqueue that a buffer was got from last with &vdpasim.riov
+ * @to: the virtqueue that a buffer was got from last with &vdpasim.wiov
+ * @done: bytes of the buffers that have been read and written before
+ * @len: bytes that are to be copied together with these; may be more than the
+ *       buffers have
+ *
+ * Each buffer is accessed through the address space of its own virtqueue.
+ *
+ * Drops &vdpasim.iommu_lock between pieces of VDPASIM_COPY_MAX bytes, and takes
+ * it again: what is mapped may change in between.
+ *
+ * Return: the number of bytes copied, @done included, or -EINVAL or -EPERM if a
+ * part of one of the buffers isn't mapped as needed.  That buffer's virtqueue is
+ * broken then, the other one isn't.
+ */
+ssize_t vdpasim_vq_move(struct vdpasim *sim, struct vdpasim_vq *from,
+			struct vdpasim_vq *to, size_t done, size_t len)
+{
+	struct vringh *bad;
+	ssize_t ret;
+
+	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
+
+	for (;;) {
+		size_t part = min_t(size_t, len - done, VDPASIM_COPY_MAX -
+				    done % VDPASIM_COPY_MAX);
+
+		ret = vringh_iov_move_iotlb(&from->vring, &sim->riov,
+					    &to->vring, &sim->wiov, part, &bad);
+		if (unlikely(ret < 0)) {
+			vdpasim_vq_fault(sim, bad == &from->vring ? from : to,
+					 ret);
+			return ret;
+		}
+
+		done += ret;
+		if (ret < part || done == len)
+			return done;
+		vdpasim_vq_relax(sim);
+	}
+}
+EXPORT_SYMBOL_GPL(vdpasim_vq_move);
 
 /**
  * vdpasim_vq_publish - give completed buffers back to the driver
@@ -440,7 +487,7 @@ int vdpasim_set_vq_state(struct vdpa_device *vdpa, u16 idx,
 	    !sim->suspended) {
 		ret = -EBUSY;
 	} else {
-		vq->vring.last_avail_idx = state->avail_index;
+		vringh_set_avail(&vq->vring, state->avail_index);
 		vq->vring.last_used_idx = state->avail_index;
 	}
 	mutex_unlock(&sim->lock);

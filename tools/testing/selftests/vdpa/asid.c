@@ -547,6 +547,40 @@ TEST_F(groups, unmap_one)
 	}
 }
 
+/* The same addresses are other memory to the queue that sends than to the one that receives. */
+TEST_F(groups, sent_and_received)
+{
+	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	static const size_t payloads[] = { 64, 1500, 9000 };
+	struct net *n = &self->n;
+	struct area from, to;
+	size_t i;
+
+	ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+	if (n->asid[RXQ] == n->asid[TXQ])
+		SKIP(return, "one address space");
+	ASSERT_EQ(0, area_alloc(&from, EXTRA, 4 * PG));
+	ASSERT_EQ(0, area_alloc(&to, EXTRA, 4 * PG));
+	ASSERT_EQ(0, map_area(n, n->asid[TXQ], &from));
+	ASSERT_EQ(0, map_area(n, n->asid[RXQ], &to));
+	for (i = 0; i < ARRAY_LEN(payloads); i++) {
+		size_t size = frame_make(from.va, dst, payloads[i], i);
+		struct seg rx = { EXTRA, to.size, true }, tx = { EXTRA, size, false };
+
+		memset(to.va, 0xee, to.size);
+		ring_add(&n->q[RXQ], &rx, 1);
+		ring_add(&n->q[TXQ], &tx, 1);
+		ring_kick(&n->q[TXQ]);
+		ASSERT_EQ(size, net_recv(n, NULL));
+		ASSERT_EQ(0, ring_wait(&n->q[TXQ], WAIT_MS, NULL, NULL));
+		EXPECT_EQ(0, memcmp((char *)from.va + NET_HDR, (char *)to.va + NET_HDR,
+				    size - NET_HDR));
+		EXPECT_TRUE(all_bytes((char *)to.va + size, 0xee, to.size - size));
+	}
+	area_free(&from);
+	area_free(&to);
+}
+
 /* All address spaces can be used, and an ASID beyond is refused. */
 TEST_F(groups, all_address_spaces)
 {

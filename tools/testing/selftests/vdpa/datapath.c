@@ -285,6 +285,38 @@ TEST_F(data, ring_base)
 	}
 }
 
+/* Until DRIVER_OK the index of a queue that is enabled may change. Nothing is available there. */
+TEST_F(data, ring_base_after_enable)
+{
+	static const unsigned int bases[] = { 5, 64, 0xffff };
+	struct net *n = &self->n;
+	size_t i;
+	int q;
+
+	for (i = 0; i < ARRAY_LEN(bases); i++) {
+		ASSERT_EQ(0, set_status(n->fd, 0));
+		ASSERT_EQ(0, net_negotiate(n, NET_FEATURES));
+		for (q = RXQ; q <= TXQ; q++) {
+			struct ring *r = &n->q[q];
+
+			ring_free(r);
+			ASSERT_EQ(0, ring_init(r, n->fd, q, 64, &n->data, q * RING_SIZE));
+			ASSERT_EQ(0, ring_enable(r, true));
+			r->avail_idx = bases[i];
+			r->last_used = bases[i];
+			r->avail->idx = bases[i];
+			r->used->idx = bases[i];
+			ASSERT_EQ(0, vring_state(n->fd, VHOST_SET_VRING_BASE, q, bases[i]));
+		}
+		ASSERT_EQ(0, set_status(n->fd, 15));
+		ring_kick(&n->q[TXQ]);
+		usleep(SOON_MS * 1000);
+		EXPECT_EQ(bases[i], n->q[TXQ].used->idx);
+		EXPECT_EQ(bases[i], vring_state(n->fd, VHOST_GET_VRING_BASE, TXQ, 0));
+		EXPECT_EQ(1, loops_whole(n, 100));
+	}
+}
+
 /* As in a migration: suspend, read the state, start again with it and the same memory. */
 TEST_F(data, suspend_and_restore)
 {
@@ -735,20 +767,20 @@ static void *feed(void *arg)
 	return NULL;
 }
 
-/* @rx: where the frames are received. */
-static int feeder_start_at(struct feeder *f, struct net *n, uint64_t rx, size_t payload)
+/* @tx, @rx: where the frames, which have been made, are sent and received. */
+static int feeder_start_at(struct feeder *f, struct net *n, uint64_t tx, uint64_t rx,
+			   size_t payload)
 {
 	int i;
 
 	memset(f, 0, sizeof(*f));
 	f->n = n;
-	frame_make(data(n, BUF(8)), everyone, payload, 1);
 	for (i = 0; i < 256; i++) {
 		n->q[RXQ].desc[i] = (struct vring_desc) {
 			rx, NET_HDR + ETH_HLEN + payload, VRING_DESC_F_WRITE, 0
 		};
 		n->q[TXQ].desc[i] = (struct vring_desc) {
-			n->data.iova + BUF(8), NET_HDR + ETH_HLEN + payload, 0, 0
+			tx, NET_HDR + ETH_HLEN + payload, 0, 0
 		};
 		n->q[RXQ].avail->ring[i] = i;
 		n->q[TXQ].avail->ring[i] = i;
@@ -759,7 +791,8 @@ static int feeder_start_at(struct feeder *f, struct net *n, uint64_t rx, size_t 
 
 static int feeder_start(struct feeder *f, struct net *n)
 {
-	return feeder_start_at(f, n, n->data.iova + BUF(40), 1400);
+	frame_make(data(n, BUF(8)), everyone, 1400, 1);
+	return feeder_start_at(f, n, n->data.iova + BUF(8), n->data.iova + BUF(40), 1400);
 }
 
 static void feeder_stop(struct feeder *f)
@@ -824,7 +857,8 @@ TEST_F(data, unmapped_when_busy)
 		ASSERT_EQ(0, set_status(n->fd, 0));
 		ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
 		ASSERT_EQ(0, map(n->fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
-		ASSERT_EQ(0, feeder_start_at(&f, n, a.iova, 65000));
+		frame_make(data(n, BUF(8)), everyone, 65000, 1);
+		ASSERT_EQ(0, feeder_start_at(&f, n, n->data.iova + BUF(8), a.iova, 65000));
 		while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
 			usleep(100);
 		usleep(i * 10);
@@ -841,6 +875,127 @@ TEST_F(data, unmapped_when_busy)
 	ASSERT_EQ(0, net_restart(n));
 	EXPECT_EQ(1, loops_whole(n, 100));
 	area_free(&a);
+}
+
+/* The same with memory that is sent: what it has after it is gone is never received. */
+TEST_F(data, sent_unmapped_when_busy)
+{
+	struct net *n = &self->n;
+	struct feeder f;
+	struct area a;
+	size_t size;
+	int i;
+
+	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 0x10000));
+	for (i = 0; i < 20; i++) {
+		ASSERT_EQ(0, set_status(n->fd, 0));
+		ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+		ASSERT_EQ(0, map(n->fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
+		size = frame_make(a.va, everyone, 65000, 1);
+		memcpy(data(n, BUF(8)), a.va, size);
+		ASSERT_EQ(0, feeder_start_at(&f, n, a.iova, n->data.iova + BUF(40), 65000));
+		while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
+			usleep(100);
+		usleep(i * 10);
+		ASSERT_EQ(0, unmap(n->fd, 0, a.iova, a.size));
+		memset(a.va, 0xee, a.size);
+		usleep(2000);
+		feeder_stop(&f);
+		EXPECT_EQ(0, memcmp(data(n, BUF(40)) + NET_HDR, data(n, BUF(8)) + NET_HDR,
+				    size - NET_HDR));
+		EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(n, test_mac));
+		EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+	}
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_EQ(1, loops_whole(n, 100));
+	area_free(&a);
+}
+
+/*
+ * One page of a large frame, or of the buffer for it, can't be accessed: the queue that it belongs
+ * to fails at that buffer. The other one loses nothing: a frame that can't be received has been
+ * sent, a buffer without a frame is still there.
+ */
+TEST_F(data, page_out_of_reach)
+{
+	const size_t size = NET_HDR + ETH_HLEN + 13000;
+	struct net *n = &self->n;
+	int q, page, k, perm;
+	struct area a;
+
+	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 4 * 4096));
+	for (q = RXQ; q <= TXQ; q++) {
+		for (page = 0; page < 8; page++) {
+			struct seg rx = { n->data.iova + BUF(40), size, true };
+			struct seg tx = { n->data.iova + BUF(8), size, false };
+			uint8_t *p = (uint8_t *)a.va + page % 4 * 4096;
+
+			if (q == RXQ)
+				rx.iova = a.iova + 100;
+			else
+				tx.iova = a.iova + 100;
+			frame_make(q == RXQ ? data(n, BUF(8)) : (uint8_t *)a.va + 100, everyone,
+				   13000, page);
+			if (q == RXQ)
+				memset(a.va, 0xee, a.size);
+			ASSERT_EQ(0, set_status(n->fd, 0));
+			ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+			/* It isn't mapped at all, or not for this. */
+			for (k = 0; k < 4; k++) {
+				perm = k != page % 4 ? VHOST_ACCESS_RW :
+				       q == RXQ ? VHOST_ACCESS_RO : VHOST_ACCESS_WO;
+				if (k != page)
+					ASSERT_EQ(0, map(n->fd, 0, a.iova + k * 4096, 4096,
+							 (char *)a.va + k * 4096, perm));
+			}
+			ring_add(&n->q[RXQ], &rx, 1);
+			ring_add(&n->q[TXQ], &tx, 1);
+			ring_kick(&n->q[TXQ]);
+
+			EXPECT_EQ(q == RXQ ? 0 : -ETIMEDOUT,
+				  ring_wait(&n->q[TXQ], q == RXQ ? WAIT_MS : SOON_MS, NULL, NULL));
+			EXPECT_EQ(-ETIMEDOUT, ring_wait(&n->q[RXQ], SOON_MS, NULL, NULL));
+			EXPECT_EQ(15 | VIRTIO_CONFIG_S_NEEDS_RESET, get_status(n->fd));
+			EXPECT_EQ(0, vring_state(n->fd, VHOST_GET_VRING_BASE, RXQ, 0));
+			EXPECT_EQ(q == RXQ, vring_state(n->fd, VHOST_GET_VRING_BASE, TXQ, 0));
+			for (k = 0; q == RXQ && k < 4096; k++)
+				ASSERT_EQ(0xee, p[k]);
+			ASSERT_EQ(0, unmap(n->fd, 0, a.iova, a.size));
+		}
+	}
+	ASSERT_EQ(0, net_restart(n));
+	EXPECT_EQ(1, loops_whole(n, 100));
+	area_free(&a);
+}
+
+/* A large frame that doesn't fit leaves the buffer to a smaller one. */
+TEST_F(data, large_frame_small_buffer)
+{
+	static const size_t room[] = { 12, 127, 128, 129, 4096, 4224, 8999 };
+	struct net *n = &self->n;
+	size_t i;
+
+	ASSERT_EQ(0, set_status(n->fd, 0));
+	ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
+	for (i = 0; i < ARRAY_LEN(room); i++) {
+		struct seg rx = { n->data.iova + BUF(40), room[i], true };
+		size_t size = frame_make(data(n, BUF(8)), everyone, 9000, 1);
+		bool fits = room[i] > SMALL;
+
+		memset(data(n, BUF(40)), 0xee, RX_ROOM);
+		ring_add(&n->q[RXQ], &rx, 1);
+		ASSERT_EQ(0, net_send(n, 8, size));
+		EXPECT_EQ(-ETIMEDOUT, ring_wait(&n->q[RXQ], SOON_MS, NULL, NULL));
+		EXPECT_EQ(0xee, data(n, BUF(40))[room[i]]);
+		EXPECT_EQ(i, vring_state(n->fd, VHOST_GET_VRING_BASE, RXQ, 0));
+		if (!fits) {
+			rx.len = RX_ROOM;
+			n->q[RXQ].desc[(n->q[RXQ].next + 255) % 256].len = RX_ROOM;
+		}
+		ASSERT_EQ(0, net_send(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1)));
+		EXPECT_EQ(SMALL, net_recv(n, NULL));
+	}
+	EXPECT_EQ(15, get_status(n->fd));
 }
 
 TEST_F(data, resets_when_busy)

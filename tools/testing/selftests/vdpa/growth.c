@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/wait.h>
 
@@ -106,6 +107,16 @@ static int longest_wait(int other, pid_t child, double *longest)
 	return rc | status;
 }
 
+/* What this process has had of its CPU, in seconds. */
+static double cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 /*
  * Another process has the last reference to @fd, and closes it; or only keeps its CPU busy for
  * *@seconds, if @fd is negative.
@@ -124,12 +135,12 @@ static int measure_close(int fd, int other, double *seconds, double *longest)
 	if (!child) {
 		/* By then the other one has closed its own. */
 		usleep(10000);
-		start = now();
+		start = cpu_time();
 		if (fd >= 0)
 			close(fd);
-		while (fd < 0 && now() - start < *seconds)
+		while (fd < 0 && cpu_time() - start < *seconds)
 			;
-		elapsed = now() - start;
+		elapsed = cpu_time() - start;
 		_exit(write(pipes[1], &elapsed, sizeof(elapsed)) != sizeof(elapsed));
 	}
 	if (fd >= 0)
@@ -193,7 +204,7 @@ int main(int argc, char **argv)
 {
 	static const long counts[] = { 1, 1000, 10000, 100000, 1000000 };
 	const long max = argc > 1 ? atol(argv[1]) : 1000000;
-	char bound[16];
+	char bound[24];
 	int rc, other, fd, spaces;
 	size_t i;
 

@@ -2,8 +2,8 @@
 /*
  * guest_stream IFACE: runs in the guest of migrate.sh, without an end. Sends numbered frames to the
  * interface's address and to everybody, a few ahead of what has come back, and prints twice a
- * second how many have been sent, how many of them came back, and how many came back twice, in the wrong
- * order, or not at all: a frame is lost when a later one has come back.
+ * second how many have been sent, how many of them came back, and how many came back twice, in the
+ * wrong order, or not at all: a frame is lost when a later one has come back.
  */
 #include <arpa/inet.h>
 #include <net/if.h>

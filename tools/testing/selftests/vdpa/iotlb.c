@@ -355,6 +355,48 @@ TEST_F(iotlb, many)
 	EXPECT_EQ(0, held(self));
 }
 
+/*
+ * Mappings come and go in every order. What is mapped is known: owner[] has the number of the
+ * mapping that each page is in, or 0.
+ */
+TEST_F(iotlb, any_order)
+{
+	enum { PAGES = 192 };
+	const int steps = variant->batch_mapping || !sim_is_used() ? 1000 : 6000;
+	int owner[PAGES + 8] = { 0 }, step, page, count, i, k, expected, total;
+
+	srand(1);
+	for (step = 1; step <= steps; step++) {
+		page = rand() % PAGES;
+		count = rand() % 8 + 1;
+		/* Half of them in the order of their addresses, as most users make them */
+		if (step % 256 < 128)
+			page = step % 128 + 64 * (step / 256 % 2);
+		if (rand() % 4) {
+			for (expected = i = 0; i < count; i++)
+				expected |= owner[page + i];
+			expected = expected ? -EFAULT : 0;
+			ASSERT_EQ(expected, map_at(self, 0, page, count)) TH_LOG("step %d", step);
+			for (i = 0; !expected && i < count; i++)
+				owner[page + i] = step;
+		} else {
+			ASSERT_EQ(0, unmap_at(self, 0, page, count));
+			for (i = 0; i < count; i++)
+				for (k = owner[page + i] ? 0 : PAGES + 8; k < PAGES + 8; k++)
+					if (k != page + i && owner[k] == owner[page + i])
+						owner[k] = 0;
+			memset(owner + page, 0, count * sizeof(*owner));
+		}
+	}
+	for (total = i = 0; i < PAGES + 8; i++)
+		total += !!owner[i];
+	EXPECT_EQ(total, held(self));
+	/* The table and the parent's: each page is mapped or free, as is known */
+	for (i = 0; i < PAGES + 8; i++)
+		EXPECT_EQ(owner[i] ? -EFAULT : 0, map_at(self, 0, i, 1));
+	EXPECT_EQ(PAGES + 8, held(self));
+}
+
 TEST_F(iotlb, asids)
 {
 	NEED_AS(2);

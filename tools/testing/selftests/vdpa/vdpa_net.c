@@ -102,14 +102,20 @@ void ring_kick(struct ring *r)
 		return;
 }
 
-int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
+/* Whether the device has given no buffer back that the test hasn't seen yet. */
+static bool ring_empty(const struct ring *r)
+{
+	return __atomic_load_n(&r->used->idx, __ATOMIC_SEQ_CST) == r->last_used;
+}
+
+/* Sleeps until the device has given a buffer back. */
+static int ring_sleep(const struct ring *r, int ms)
 {
 	struct pollfd pfd = { .fd = r->call, .events = POLLIN };
 	double end = now() + ms / 1000.0;
-	struct vring_used_elem *e;
 	uint64_t count;
 
-	while (__atomic_load_n(&r->used->idx, __ATOMIC_SEQ_CST) == r->last_used) {
+	while (ring_empty(r)) {
 		double left = end - now();
 
 		if (left <= 0)
@@ -118,7 +124,18 @@ int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
 		    read(r->call, &count, sizeof(count)) < 0)
 			continue;
 	}
-	e = &r->used->ring[r->last_used % r->num];
+
+	return 0;
+}
+
+int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
+{
+	/* Who has nothing to wait for needs no clock */
+	const int rc = ring_empty(r) ? ring_sleep(r, ms) : 0;
+	const struct vring_used_elem *e = &r->used->ring[r->last_used % r->num];
+
+	if (rc)
+		return rc;
 	r->last_used++;
 	if (id)
 		*id = e->id;

@@ -380,6 +380,18 @@ static long vhost_vdpa_pin_ro(unsigned long uaddr, unsigned long npages,
 	return npinned;
 }
 
+/*
+ * Has the page that number?  Unless pfn_to_page() is arithmetic, it needs a
+ * number that a page has.
+ */
+static inline bool vhost_vdpa_page_is(struct page *page, unsigned long pfn)
+{
+	if (IS_ENABLED(CONFIG_SPARSEMEM_VMEMMAP) || IS_ENABLED(CONFIG_FLATMEM))
+		return page == pfn_to_page(pfn);
+
+	return page_to_pfn(page) == pfn;
+}
+
 /* How many pages, beginning with the first, follow each other in memory? */
 static unsigned long vhost_vdpa_contiguous(struct page **pages,
 					   unsigned long npages)
@@ -388,12 +400,12 @@ static unsigned long vhost_vdpa_contiguous(struct page **pages,
 
 	/* With huge pages, this is most of the time that a mapping takes */
 	while (n + 4 <= npages &&
-	       pages[n] == pfn_to_page(pfn + n) &&
-	       pages[n + 1] == pfn_to_page(pfn + n + 1) &&
-	       pages[n + 2] == pfn_to_page(pfn + n + 2) &&
-	       pages[n + 3] == pfn_to_page(pfn + n + 3))
+	       vhost_vdpa_page_is(pages[n], pfn + n) &&
+	       vhost_vdpa_page_is(pages[n + 1], pfn + n + 1) &&
+	       vhost_vdpa_page_is(pages[n + 2], pfn + n + 2) &&
+	       vhost_vdpa_page_is(pages[n + 3], pfn + n + 3))
 		n += 4;
-	while (n < npages && pages[n] == pfn_to_page(pfn + n))
+	while (n < npages && vhost_vdpa_page_is(pages[n], pfn + n))
 		n++;
 
 	return n;
@@ -432,6 +444,12 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 		/* The rest needn't be pinned any more */
 		if (vhost_vdpa_removed(v)) {
 			r = -ENODEV;
+			goto err;
+		}
+		/* The fast path of GUP does neither */
+		vhost_vdpa_resched();
+		if (fatal_signal_pending(current)) {
+			r = -EINTR;
 			goto err;
 		}
 

@@ -161,7 +161,7 @@ static bool vdpasim_net_rx(struct vdpasim_net *net, size_t len)
 		return true;
 	}
 	if (!vdpasim_vq_get(sim, rx, NULL, &sim->wiov)) {
-		if (rx->completed && !rx->broken)
+		if ((rx->completed || rx->nused) && !rx->broken)
 			return false;
 		net->stats.rx_drops++;
 		return true;

@@ -48,7 +48,7 @@ struct vdpasim;
  * @ready: the driver has enabled the queue
  * @broken: the driver has made an error in the ring or in a buffer; the queue
  *          isn't processed any more until the device is reset
- * @completed: buffers have been completed since the driver was last notified
+ * @completed: buffers have been given back since the driver was last notified
  * @nused: number of elements of @used
  * @used: buffers that have been completed, but aren't in the used ring yet;
  *        none after a round of work

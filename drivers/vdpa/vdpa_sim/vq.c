@@ -229,8 +229,8 @@ EXPORT_SYMBOL_GPL(vdpasim_vq_push);
  * @from: the virtqueue that a buffer was got from last with &vdpasim.riov
  * @to: the virtqueue that a buffer was got from last with &vdpasim.wiov
  * @done: bytes of the buffers that have been read and written before
- * @len: bytes that are to be copied together with these; may be more than the
- *       buffers have
+ * @len: bytes to copy in total, @done included; may be more than the buffers
+ *       have
  *
  * Each buffer is accessed through the address space of its own virtqueue.
  *
@@ -296,6 +296,7 @@ bool vdpasim_vq_publish(struct vdpasim *sim, struct vdpasim_vq *vq)
 		vdpasim_vq_break(sim, vq, err);
 		return false;
 	}
+	vq->completed |= n > 0;
 
 	return true;
 }
@@ -320,7 +321,6 @@ bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
 
 	used->id = cpu_to_vdpasim32(sim, vq->head);
 	used->len = cpu_to_vdpasim32(sim, len);
-	vq->completed = true;
 
 	if (vq->nused < min_t(u32, vq->vring.vring.num, VDPASIM_USED_MAX))
 		return true;
@@ -343,14 +343,16 @@ void vdpasim_vq_notify(struct vdpasim *sim, struct vdpasim_vq *vq)
 
 	lockdep_assert_held(&sim->lock);
 
-	if (!vq->completed)
+	if (!vq->completed && !vq->nused)
 		return;
-	vq->completed = false;
 
 	spin_lock_irq(&sim->iommu_lock);
-	if (!vq->nused || vdpasim_vq_publish(sim, vq))
+	if (vq->nused)
+		vdpasim_vq_publish(sim, vq);
+	if (vq->completed)
 		ret = vringh_need_notify_iotlb(&vq->vring);
 	spin_unlock_irq(&sim->iommu_lock);
+	vq->completed = false;
 	if (unlikely(ret < 0)) {
 		vdpasim_vq_break(sim, vq, ret);
 		return;

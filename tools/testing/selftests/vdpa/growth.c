@@ -87,7 +87,7 @@ static int measure_one(int fd, int spaces, double *map_time, double *unmap_time,
 	return rc;
 }
 
-/* The longest time that a page of another device takes to be mapped and unmapped until @child ends. */
+/* The longest time that it takes to map and unmap a page of another device until @child ends. */
 static int longest_wait(int other, pid_t child, double *longest)
 {
 	double before = now(), t;

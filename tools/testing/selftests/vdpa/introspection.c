@@ -318,7 +318,7 @@ static bool counted(const struct blk_stats *want)
 		     vdpa_stat(TEST_DEV, i, "bytes_written", &s.bytes_written) ?:
 		     vdpa_stat(TEST_DEV, i, "errors", &s.errors);
 		if (rc || memcmp(&s, &want[i], sizeof(s))) {
-			printf("# queue %d: error %d, %llu requests, %llu and %llu bytes, %llu errors\n",
+			printf("# queue %d: error %d, %llu requests, %llu, %llu bytes, %llu errors\n",
 			       i, rc, (unsigned long long)s.requests,
 			       (unsigned long long)s.bytes_read,
 			       (unsigned long long)s.bytes_written,
@@ -398,7 +398,7 @@ TEST_F(blk_statistics, errors)
 	want[2] = (struct blk_stats) { .requests = 2, .errors = 2 };
 	EXPECT_TRUE(counted(want));
 
-	/* Header, the last of the data, and status not mapped: a part that was copied doesn't count. */
+	/* Header, end of the data, and status not mapped: a part that was copied doesn't count. */
 	for (i = 0; i < 3; i++) {
 		blk_layout(b, 9, VIRTIO_BLK_T_IN, 0, BLK_SIZE - 8192, 8192, seg);
 		if (i == 1)

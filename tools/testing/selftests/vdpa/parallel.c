@@ -136,7 +136,7 @@ static double measure(int count, double seconds, size_t len)
 struct unmaps {
 	int fd;
 	int rc;
-	volatile bool done;
+	bool done;
 	double time[UNMAPS];
 };
 
@@ -155,7 +155,7 @@ static void *unmap_pages(void *arg)
 			u->rc = unmap(u->fd, 0, page.iova, page.size);
 		u->time[i] = now() - start;
 	}
-	u->done = true;
+	__atomic_store_n(&u->done, true, __ATOMIC_SEQ_CST);
 
 	return NULL;
 }
@@ -167,7 +167,7 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Frames, if there is @traffic, on one CPU; another thread unmaps pages of the device on the other. */
+/* Frames on one CPU, if there is @traffic; on the other a thread unmaps pages of the device. */
 static int measure_unmap(bool traffic, size_t len)
 {
 	static struct unmaps u;
@@ -181,7 +181,7 @@ static int measure_unmap(bool traffic, size_t len)
 	if (!rc)
 		rc = pthread_create(&thread, NULL, unmap_pages, &u);
 	if (!rc) {
-		while (!u.done)
+		while (!__atomic_load_n(&u.done, __ATOMIC_SEQ_CST))
 			rc |= traffic ? net_round(&n, &tx, &rx, BURST) : usleep(1000);
 		pthread_join(thread, NULL);
 	}

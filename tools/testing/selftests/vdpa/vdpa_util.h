@@ -115,7 +115,7 @@ struct vdev {
 	int group[NQUEUES];
 	/* The CVQ's group has no data queue, and there is a second address space for it. */
 	bool cvq_apart;
-	/* Memory that is mapped is pinned; else parts of files are mapped, and nothing else can be. */
+	/* Memory that is mapped is pinned; else only parts of files can be mapped. */
 	bool pins;
 	struct vhost_vdpa_iova_range iova;
 };
@@ -341,8 +341,8 @@ bool blk_filled(const void *va, size_t len, uint32_t seed);
 /* ---- the machine ---- */
 
 /*
- * Memory that is there already, from a multiple of the size of a huge page on; or MAP_FAILED. @flags
- * and @fd are those of mmap(2), @advice that of madvise(2), or 0.
+ * Memory that is there already, from a multiple of the size of a huge page on; or MAP_FAILED.
+ * @flags and @fd are those of mmap(2), @advice that of madvise(2), or 0.
  */
 void *memory_of_kind(size_t size, int flags, int advice, int fd);
 /* Kilobytes of this process in transparent huge pages. */

@@ -318,7 +318,7 @@ static bool counted(const struct blk_stats *want)
 		     vdpa_stat(TEST_DEV, i, "bytes_written", &s.bytes_written) ?:
 		     vdpa_stat(TEST_DEV, i, "errors", &s.errors);
 		if (rc || memcmp(&s, &want[i], sizeof(s))) {
-			printf("# queue %d: error %d, %llu requests, %llu, %llu bytes, %llu errors\n",
+			printf("# queue %d: error %d, %llu requests, %llu %llu bytes, %llu bad\n",
 			       i, rc, (unsigned long long)s.requests,
 			       (unsigned long long)s.bytes_read,
 			       (unsigned long long)s.bytes_written,

@@ -362,7 +362,7 @@ TEST_F(iotlb, many)
 TEST_F(iotlb, any_order)
 {
 	enum { PAGES = 192 };
-	const int steps = variant->batch_mapping || !sim_is_used() ? 1000 : 6000;
+	const int steps = variant->batch_mapping || !sim_is_used() ? 600 : 3000;
 	int owner[PAGES + 8] = { 0 }, step, page, count, i, k, expected, total;
 
 	srand(1);

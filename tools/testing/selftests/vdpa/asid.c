@@ -73,12 +73,11 @@ static int send_from(struct net *n, uint64_t iova)
 /* Has a broadcast frame received at @iova: 1 if the buffer was used. */
 static int recv_at(struct net *n, uint64_t iova)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct seg s = { iova, 0x800, true };
 
 	ring_add(&n->q[RXQ], &s, 1);
 	ring_kick(&n->q[RXQ]);
-	net_queue_tx(n, 99, frame_make((char *)n->data.va + BUF(99), dst, 64, 3));
+	net_queue_tx(n, 99, frame_make((char *)n->data.va + BUF(99), broadcast, 64, 3));
 
 	return ring_wait(&n->q[RXQ], SOON_MS, NULL, NULL) ? 0 : 1;
 }
@@ -117,11 +116,9 @@ TEST_F(asid, works)
 
 TEST_F(asid, tx_not_from_control_memory)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	NEED_CVQ_APART();
 	ASSERT_EQ(0, net_start(&self->n, CTRL_FEATURES));
-	frame_make((char *)self->n.ctrl.va + BUF(9), dst, 64, 3);
+	frame_make((char *)self->n.ctrl.va + BUF(9), broadcast, 64, 3);
 	EXPECT_EQ(0, send_from(&self->n, CTRL_IOVA + BUF(9)));
 	/* Only the data queue suffers. */
 	EXPECT_EQ(VIRTIO_NET_OK, ctrl_set_mac(&self->n, other_mac));
@@ -308,11 +305,9 @@ TEST_F(asid, reopen_unbinds)
 
 TEST_F(asid, unmapped_tx)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, 4 * PG, self->x.va, RW));
-	frame_make((char *)self->x.va + 2 * PG, dst, 64, 3);
+	frame_make((char *)self->x.va + 2 * PG, broadcast, 64, 3);
 	EXPECT_EQ(1, send_from(&self->n, EXTRA + 2 * PG));
 	ASSERT_EQ(0, unmap(self->n.fd, ASID0, EXTRA, 4 * PG));
 	EXPECT_EQ(0, send_from(&self->n, EXTRA + 2 * PG));
@@ -321,11 +316,9 @@ TEST_F(asid, unmapped_tx)
 /* INVALIDATE of a part takes the whole UPDATE from the device: no page of it is pinned. */
 TEST_F(asid, unmapped_in_part)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, 4 * PG, self->x.va, RW));
-	frame_make((char *)self->x.va + 2 * PG, dst, 64, 3);
+	frame_make((char *)self->x.va + 2 * PG, broadcast, 64, 3);
 	EXPECT_EQ(1, send_from(&self->n, EXTRA + 2 * PG));
 	ASSERT_EQ(0, unmap(self->n.fd, ASID0, EXTRA, PG));
 	EXPECT_EQ(0, send_from(&self->n, EXTRA + 2 * PG));
@@ -333,7 +326,6 @@ TEST_F(asid, unmapped_in_part)
 
 TEST_F(asid, remapped)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	char *rx, *va = self->x.va;
 	int i;
 
@@ -341,7 +333,7 @@ TEST_F(asid, remapped)
 	rx = (char *)self->n.data.va + BUF(100);
 	for (i = 0; i < 16; i++) {
 		ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, PG, va + i * PG, RW));
-		frame_make(va + i * PG, dst, 64, i);
+		frame_make(va + i * PG, broadcast, 64, i);
 		ASSERT_EQ(1, send_from(&self->n, EXTRA));
 		EXPECT_TRUE(same_frame(rx, va + i * PG));
 		ASSERT_EQ(0, unmap(self->n.fd, ASID0, EXTRA, PG));
@@ -351,7 +343,6 @@ TEST_F(asid, remapped)
 /* After a batch the device sees the mappings that replaced others inside it. */
 TEST_F(asid, batch)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	char *rx, *va = self->x.va;
 	int i;
 
@@ -364,7 +355,7 @@ TEST_F(asid, batch)
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA + PG, PG, va + 2 * PG, RW));
 	ASSERT_EQ(0, send_msg(self->n.fd, ASID0, VHOST_IOTLB_BATCH_END, 0, 0, NULL, 0));
 	for (i = 0; i < 3; i++)
-		frame_make(va + i * PG, dst, 64, 10 + i);
+		frame_make(va + i * PG, broadcast, 64, 10 + i);
 	ASSERT_EQ(1, send_from(&self->n, EXTRA));
 	EXPECT_TRUE(same_frame(rx, va + PG));
 	ASSERT_EQ(1, send_from(&self->n, EXTRA + PG));
@@ -383,18 +374,15 @@ TEST_F(asid, read_only)
 
 TEST_F(asid, write_only)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
-
 	ASSERT_EQ(0, net_start(&self->n, NET_FEATURES));
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, PG, self->x.va, VHOST_ACCESS_WO));
-	frame_make(self->x.va, dst, 64, 3);
+	frame_make(self->x.va, broadcast, 64, 3);
 	EXPECT_EQ(0, send_from(&self->n, EXTRA));
 }
 
 /* A read-only mapping of pages not yet written to shows the device what is written later. */
 TEST_F(asid, read_only_shows_later_writes)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	char *va = mmap(NULL, PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *rx;
 	int i;
@@ -405,7 +393,7 @@ TEST_F(asid, read_only_shows_later_writes)
 	rx = (char *)self->n.data.va + BUF(100);
 	ASSERT_EQ(0, map(self->n.fd, ASID0, EXTRA, PG, va, VHOST_ACCESS_RO));
 	for (i = 0; i < 3; i++) {
-		frame_make(va, dst, 64, 50 + i);
+		frame_make(va, broadcast, 64, 50 + i);
 		memset(rx, 0, PG);
 		EXPECT_EQ(1, send_from(&self->n, EXTRA));
 		EXPECT_TRUE(same_frame(rx, va));
@@ -416,7 +404,6 @@ TEST_F(asid, read_only_shows_later_writes)
 /* When INVALIDATE returns, a busy device doesn't use the memory any more. */
 TEST_F(asid, busy_unmap)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct net *n = &self->n;
 	int round, i;
 
@@ -427,7 +414,7 @@ TEST_F(asid, busy_unmap)
 		struct seg tx = { DATA_IOVA + BUF(99), NET_HDR + ETH_HLEN + 1400, false };
 
 		ASSERT_EQ(0, map(n->fd, ASID0, EXTRA, 16 * PG, self->x.va, RW));
-		frame_make((char *)n->data.va + BUF(99), dst, 1400, round);
+		frame_make((char *)n->data.va + BUF(99), broadcast, 1400, round);
 		for (i = 0; i < 255; i++)
 			ring_add(&n->q[RXQ], &rx, 1);
 		for (i = 0; i < 255; i++)
@@ -550,7 +537,6 @@ TEST_F(groups, unmap_one)
 /* The same addresses are other memory to the queue that sends than to the one that receives. */
 TEST_F(groups, sent_and_received)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	static const size_t payloads[] = { 64, 1500, 9000 };
 	struct net *n = &self->n;
 	struct area from, to;
@@ -564,7 +550,7 @@ TEST_F(groups, sent_and_received)
 	ASSERT_EQ(0, map_area(n, n->asid[TXQ], &from));
 	ASSERT_EQ(0, map_area(n, n->asid[RXQ], &to));
 	for (i = 0; i < ARRAY_LEN(payloads); i++) {
-		size_t size = frame_make(from.va, dst, payloads[i], i);
+		size_t size = frame_make(from.va, broadcast, payloads[i], i);
 		struct seg rx = { EXTRA, to.size, true }, tx = { EXTRA, size, false };
 
 		memset(to.va, 0xee, to.size);

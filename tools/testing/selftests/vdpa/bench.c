@@ -169,14 +169,13 @@ static int bench_open(long count)
 static int bench_net(struct net *n, const char *name, long count, int burst, size_t len)
 {
 	const size_t payload = len - ETH_HLEN;
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	struct seg rx = { n->data.iova + BUF(40), len < 0x700 ? 0x800 : 0x4000, true };
 	struct seg tx = { n->data.iova + BUF(8), 0, false };
 	double start;
 	int rc = 0;
 	long i;
 
-	tx.len = frame_make((char *)n->data.va + BUF(8), dst, payload, 1);
+	tx.len = frame_make((char *)n->data.va + BUF(8), broadcast, payload, 1);
 	start = now();
 	for (i = 0; !rc && i < count; i += burst)
 		rc = net_round(n, &tx, &rx, burst);

@@ -11,7 +11,6 @@
 #include "vdpa_util.h"
 #include "harness.h"
 
-static const uint8_t everyone[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 static const uint8_t multicast[ETH_ALEN] = { 0x01, 0x00, 0x5e, 0x01, 0x02, 0x03 };
 
 #define RX_ROOM	0x4000
@@ -791,7 +790,7 @@ static int feeder_start_at(struct feeder *f, struct net *n, uint64_t tx, uint64_
 
 static int feeder_start(struct feeder *f, struct net *n)
 {
-	frame_make(data(n, BUF(8)), everyone, 1400, 1);
+	frame_make(data(n, BUF(8)), broadcast, 1400, 1);
 	return feeder_start_at(f, n, n->data.iova + BUF(8), n->data.iova + BUF(40), 1400);
 }
 
@@ -841,6 +840,33 @@ TEST_F(data, mappings_change_when_busy)
 }
 
 /*
+ * Frames of 65000 bytes go from @tx to @rx, one of which is @a; that is unmapped at a moment that
+ * @round chooses, and overwritten.
+ */
+static int unmap_when_busy(struct feeder *f, struct net *n, const struct area *a, uint64_t tx,
+			   uint64_t rx, int round)
+{
+	int rc = set_status(n->fd, 0);
+
+	if (!rc)
+		rc = net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU));
+	if (!rc)
+		rc = map(n->fd, 0, a->iova, a->size, a->va, VHOST_ACCESS_RW);
+	if (!rc)
+		rc = feeder_start_at(f, n, tx, rx, 65000);
+	if (rc)
+		return rc;
+	while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
+		usleep(100);
+	usleep(round * 10);
+	rc = unmap(n->fd, 0, a->iova, a->size);
+	memset(a->va, 0xee, a->size);
+	usleep(2000);
+
+	return rc;
+}
+
+/*
  * A mapping goes while a large buffer is copied through it. When it is gone nothing is written any
  * more, the queue has failed, and the others work.
  */
@@ -853,18 +879,9 @@ TEST_F(data, unmapped_when_busy)
 	int i;
 
 	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 0x10000));
+	frame_make(data(n, BUF(8)), broadcast, 65000, 1);
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, set_status(n->fd, 0));
-		ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
-		ASSERT_EQ(0, map(n->fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
-		frame_make(data(n, BUF(8)), everyone, 65000, 1);
-		ASSERT_EQ(0, feeder_start_at(&f, n, n->data.iova + BUF(8), a.iova, 65000));
-		while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
-			usleep(100);
-		usleep(i * 10);
-		ASSERT_EQ(0, unmap(n->fd, 0, a.iova, a.size));
-		memset(a.va, 0xee, a.size);
-		usleep(2000);
+		ASSERT_EQ(0, unmap_when_busy(&f, n, &a, n->data.iova + BUF(8), a.iova, i));
 		for (k = 0; k < size && ((uint8_t *)a.va)[k] == 0xee; k++)
 			;
 		EXPECT_EQ(size, k);
@@ -887,19 +904,10 @@ TEST_F(data, sent_unmapped_when_busy)
 	int i;
 
 	ASSERT_EQ(0, area_alloc(&a, 0x70000000, 0x10000));
+	size = frame_make(data(n, BUF(8)), broadcast, 65000, 1);
 	for (i = 0; i < 20; i++) {
-		ASSERT_EQ(0, set_status(n->fd, 0));
-		ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
-		ASSERT_EQ(0, map(n->fd, 0, a.iova, a.size, a.va, VHOST_ACCESS_RW));
-		size = frame_make(a.va, everyone, 65000, 1);
-		memcpy(data(n, BUF(8)), a.va, size);
-		ASSERT_EQ(0, feeder_start_at(&f, n, a.iova, n->data.iova + BUF(40), 65000));
-		while (!__atomic_load_n(&n->q[RXQ].used->idx, __ATOMIC_SEQ_CST))
-			usleep(100);
-		usleep(i * 10);
-		ASSERT_EQ(0, unmap(n->fd, 0, a.iova, a.size));
-		memset(a.va, 0xee, a.size);
-		usleep(2000);
+		memcpy(a.va, data(n, BUF(8)), size);
+		ASSERT_EQ(0, unmap_when_busy(&f, n, &a, a.iova, n->data.iova + BUF(40), i));
 		feeder_stop(&f);
 		EXPECT_EQ(0, memcmp(data(n, BUF(40)) + NET_HDR, data(n, BUF(8)) + NET_HDR,
 				    size - NET_HDR));
@@ -934,7 +942,7 @@ TEST_F(data, page_out_of_reach)
 				rx.iova = a.iova + 100;
 			else
 				tx.iova = a.iova + 100;
-			frame_make(q == RXQ ? data(n, BUF(8)) : (uint8_t *)a.va + 100, everyone,
+			frame_make(q == RXQ ? data(n, BUF(8)) : (uint8_t *)a.va + 100, broadcast,
 				   13000, page);
 			if (q == RXQ)
 				memset(a.va, 0xee, a.size);
@@ -979,7 +987,7 @@ TEST_F(data, large_frame_small_buffer)
 	ASSERT_EQ(0, net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU)));
 	for (i = 0; i < ARRAY_LEN(room); i++) {
 		struct seg rx = { n->data.iova + BUF(40), room[i], true };
-		size_t size = frame_make(data(n, BUF(8)), everyone, 9000, 1);
+		size_t size = frame_make(data(n, BUF(8)), broadcast, 9000, 1);
 		bool fits = room[i] > SMALL;
 
 		memset(data(n, BUF(40)), 0xee, RX_ROOM);
@@ -992,7 +1000,7 @@ TEST_F(data, large_frame_small_buffer)
 			rx.len = RX_ROOM;
 			n->q[RXQ].desc[(n->q[RXQ].next + 255) % 256].len = RX_ROOM;
 		}
-		ASSERT_EQ(0, net_send(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1)));
+		ASSERT_EQ(0, net_send(n, 8, frame_make(data(n, BUF(8)), broadcast, 50, 1)));
 		EXPECT_EQ(SMALL, net_recv(n, NULL));
 	}
 	EXPECT_EQ(15, get_status(n->fd));
@@ -1058,7 +1066,7 @@ static int others_work(struct net *n, int queue)
 	for (kicks = 0; kicks < 3; kicks++) {
 		/* It takes a frame to make the device look at the receive queue. */
 		if (queue == RXQ)
-			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1));
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), broadcast, 50, 1));
 		ring_kick(&n->q[queue]);
 		usleep(20000);
 	}
@@ -1288,7 +1296,7 @@ TEST_F(hostile, needs_reset)
 		ring_post(r, i ? 5 : 256);
 		/* It takes a frame to make the device look at the receive queue. */
 		if (q == RXQ)
-			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), everyone, 50, 1));
+			net_queue_tx(n, 8, frame_make(data(n, BUF(8)), broadcast, 50, 1));
 		ring_kick(r);
 		EXPECT_TRUE(config_call(call, WAIT_MS))
 			TH_LOG("%s", errors[i]);

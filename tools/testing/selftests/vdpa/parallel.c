@@ -55,7 +55,6 @@ static int pin_worker(const char *dev, int cpu)
 /* Starts a device on its CPU, with one frame in its memory to be sent again and again. */
 static int device_start(struct net *n, int dev, size_t len, struct seg *tx, struct seg *rx)
 {
-	static const uint8_t dst[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 	int rc;
 
 	n->fd = vdpa_open(devs[dev]);
@@ -65,7 +64,7 @@ static int device_start(struct net *n, int dev, size_t len, struct seg *tx, stru
 	if (rc)
 		return rc;
 	*tx = (struct seg){ n->data.iova + BUF(8), 0, false };
-	tx->len = frame_make((char *)n->data.va + BUF(8), dst, len - ETH_HLEN, 1);
+	tx->len = frame_make((char *)n->data.va + BUF(8), broadcast, len - ETH_HLEN, 1);
 	*rx = (struct seg){ n->data.iova + BUF(40), 0x4000, true };
 
 	return net_round(n, tx, rx, BURST);

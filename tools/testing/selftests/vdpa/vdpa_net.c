@@ -130,7 +130,7 @@ static int ring_sleep(const struct ring *r, int ms)
 
 int ring_wait(struct ring *r, int ms, uint32_t *id, uint32_t *len)
 {
-	/* Who has nothing to wait for needs no clock */
+	/* The clock is only read to wait */
 	const int rc = ring_empty(r) ? ring_sleep(r, ms) : 0;
 	const struct vring_used_elem *e = &r->used->ring[r->last_used % r->num];
 
@@ -336,7 +336,7 @@ int net_recv(struct net *n, uint32_t *id)
 	return rc ? rc : (int)len;
 }
 
-static const uint8_t broadcast[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+const uint8_t broadcast[ETH_ALEN] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
 int net_round(struct net *n, const struct seg *tx, const struct seg *rx, int burst)
 {

@@ -245,6 +245,7 @@ struct net {
 /* The address of the device under test. */
 extern uint8_t test_mac[ETH_ALEN];
 extern const uint8_t other_mac[ETH_ALEN];
+extern const uint8_t broadcast[ETH_ALEN];
 
 #define NET_FEATURES	(VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) | \
 			 VF(VIRTIO_NET_F_MAC) | VF(VIRTIO_NET_F_MTU) | VF(VIRTIO_NET_F_STATUS))

@@ -121,6 +121,14 @@ splat() {
 	expect 99 "$vm" "$@" && grep -q "$text" "$scratch/err" || { cat "$scratch/err"; return 1; }
 }
 
+# A VM that doesn't come to the command is booted a second time, not a third time.
+no_boot() {
+	VM_BOOT_LIMIT=1 expect 98 "$vm" -- true && cmp <(cut -d, -f1 "$scratch/err" | grep -v '^vm: |') - <<- 'END'
+		vm: no command after 1 s
+		vm: no command after 1 s again: given up
+	END
+}
+
 usage() {
 	fails_with "unknown option '--nonsense'" "$vm" --nonsense -- true &&
 		fails_with 'no command' "$vm" --debug &&
@@ -131,6 +139,7 @@ check 'output, status, folder, file systems, modules' a_command
 check 'arguments reach the command and QEMU unchanged' arguments
 check 'every kind of report is recognised' reports
 check 'a command that never ends is given up' expect 98 "$vm" --timeout 20 -- sleep 1000
+check 'a VM that does not boot is booted once more' no_boot
 check 'a VM that ends early is no success' expect 98 "$vm" -- sh -c 'echo o > /proc/sysrq-trigger; sleep 100'
 check 'a crash is no success' splat 'sysrq: Trigger a crash' -- sh -c 'echo c > /proc/sysrq-trigger; sleep 100'
 check 'Ctrl-C leaves nothing running' interrupted INT

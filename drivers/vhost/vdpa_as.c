@@ -686,6 +686,7 @@ static bool vhost_vdpa_release_stale(struct vhost_vdpa *v, u32 asid)
  * -EEXIST if the range overlaps another mapping,
  * -ENOSPC if there are max_mappings already,
  * -ENOMEM if RLIMIT_MEMLOCK is exceeded or memory has run out,
+ * -EINTR if the process is being killed,
  * -EFAULT or another error of pin_user_pages(), or the parent's;
  * -EFAULT if the parent maps files and the memory isn't shared.
  */

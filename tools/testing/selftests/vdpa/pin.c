@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -238,6 +239,86 @@ TEST_F(pin, read_only)
 	EXPECT_EQ(NET_HDR + ETH_HLEN + 64, net_recv(&self->n, NULL));
 	rx = self->va + BUF(40);
 	EXPECT_EQ(0, memcmp(rx + NET_HDR, self->va + BUF(98) + NET_HDR, ETH_HLEN + 64));
+}
+
+#define FILE_SIZE	(64UL << 20)
+#define ALIASES		16
+
+/*
+ * A child maps 1 GiB, which is a file many times over; it is killed after @delay seconds, unless
+ * that is 0. Returns for how long it lived from the UPDATE on, or something negative.
+ */
+static double update_of_child(int dev, int file, double delay)
+{
+	uint64_t features = NET_FEATURES;
+	int begins[2];
+	double start;
+	size_t i;
+	pid_t pid;
+	char *va;
+
+	if (pipe(begins))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		va = mmap(NULL, ALIASES * FILE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		for (i = 0; i < ALIASES; i++)
+			if (mmap(va + i * FILE_SIZE, FILE_SIZE, PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, 0) == MAP_FAILED)
+				_exit(1);
+		if (dev_negotiate(dev, &features) || write(begins[1], "", 1) != 1)
+			_exit(1);
+		_exit(!!map(dev, 0, DATA_IOVA, ALIASES * FILE_SIZE, va, RW));
+	}
+	close(begins[1]);
+	if (pid < 0 || read(begins[0], &(char){ 0 }, 1) != 1)
+		delay = -1;
+	close(begins[0]);
+	start = now();
+	if (delay > 0) {
+		usleep(delay * 1e6);
+		kill(pid, SIGKILL);
+	}
+	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+		return -1;
+
+	return delay < 0 ? delay : now() - start;
+}
+
+/*
+ * A process that is killed doesn't wait until all of its memory is pinned. The device stays open,
+ * so it would hold a mapping that was completed. A signal may come too late once, but not always.
+ */
+TEST(killed)
+{
+	int file = memfd_create("pin", MFD_CLOEXEC), dev, round;
+	double whole;
+	long pinned;
+
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, ftruncate(file, FILE_SIZE));
+	dev = GET_DEV();
+	ASSERT_LE(0, dev);
+	NEED_PINS();
+	pinned = pinned_pages();
+	whole = update_of_child(dev, file, 0);
+	ASSERT_LT(0, whole);
+	EXPECT_EQ(pinned + ALIASES * FILE_SIZE / PG, pinned_pages());
+	test_dev_end(dev);
+	for (round = 0; round < 5; round++) {
+		long held;
+
+		dev = GET_DEV();
+		ASSERT_LE(0, dev);
+		ASSERT_LT(0, update_of_child(dev, file, whole / 8));
+		held = pinned_pages() - pinned;
+		test_dev_end(dev);
+		EXPECT_EQ(pinned, pinned_pages());
+		if (!held)
+			break;
+	}
+	EXPECT_GT(5, round);
+	close(file);
 }
 
 TEST_HARNESS_MAIN

@@ -594,7 +594,7 @@ static int vdpa_dump(struct sk_buff *msg, struct netlink_callback *cb, u8 cmd,
 /* ---- Requests from userspace ---- */
 
 /* Find the management device that a request names. */
-static struct vdpa_mgmt_dev *vdpa_mgmtdev_get(struct genl_info *info)
+static struct vdpa_mgmt_dev *vdpa_genl_mgmtdev(struct genl_info *info)
 {
 	struct nlattr *bus = info->attrs[VDPA_ATTR_MGMTDEV_BUS_NAME];
 	struct nlattr *name = info->attrs[VDPA_ATTR_MGMTDEV_DEV_NAME];
@@ -616,7 +616,7 @@ static struct vdpa_mgmt_dev *vdpa_mgmtdev_get(struct genl_info *info)
 }
 
 /* Find the device that a request names. */
-static struct vdpa_device *vdpa_dev_get(struct genl_info *info)
+static struct vdpa_device *vdpa_genl_dev(struct genl_info *info)
 {
 	struct nlattr *name = info->attrs[VDPA_ATTR_DEV_NAME];
 	struct vdpa_device *vdev;
@@ -641,7 +641,7 @@ static int vdpa_cmd_mgmtdev_get(struct sk_buff *skb, struct genl_info *info)
 	int ret;
 
 	mutex_lock(&vdpa_lock);
-	mdev = vdpa_mgmtdev_get(info);
+	mdev = vdpa_genl_mgmtdev(info);
 	if (IS_ERR(mdev))
 		ret = PTR_ERR(mdev);
 	else
@@ -890,7 +890,7 @@ static struct vdpa_device *vdpa_dev_new(struct genl_info *info)
 	struct vdpa_device *vdev;
 	int ret;
 
-	mdev = vdpa_mgmtdev_get(info);
+	mdev = vdpa_genl_mgmtdev(info);
 	if (IS_ERR(mdev))
 		return ERR_CAST(mdev);
 
@@ -948,7 +948,7 @@ static int vdpa_dev_del(struct genl_info *info)
 {
 	struct vdpa_device *vdev;
 
-	vdev = vdpa_dev_get(info);
+	vdev = vdpa_genl_dev(info);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
 
@@ -981,7 +981,7 @@ static int vdpa_show(struct genl_info *info, u8 cmd, vdpa_put_t *put)
 	int ret;
 
 	mutex_lock(&vdpa_lock);
-	vdev = vdpa_dev_get(info);
+	vdev = vdpa_genl_dev(info);
 	if (IS_ERR(vdev))
 		ret = PTR_ERR(vdev);
 	else
@@ -1020,7 +1020,7 @@ static int vdpa_vstats_get(struct genl_info *info)
 	struct nlattr *idx = info->attrs[VDPA_ATTR_DEV_QUEUE_INDEX];
 	struct vdpa_vq vq;
 
-	vq.vdev = vdpa_dev_get(info);
+	vq.vdev = vdpa_genl_dev(info);
 	if (IS_ERR(vq.vdev))
 		return PTR_ERR(vq.vdev);
 

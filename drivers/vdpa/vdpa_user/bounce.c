@@ -78,7 +78,7 @@ struct vduse_umem_old {
  * @nrings: number of mappings of rings; if 0, no driver uses the device
  * @used: pages that are mapped
  * @slots: what is mapped, by page
- * @pages: the pages. A page of a buffer is set by whoever needs it first, and
+ * @pages: the pages. A page of a buffer is set by the first user that needs it, and
  *	taken away with @sem and @lock held while it isn't in @used.
  * @umem_lock: read-held while a buffer is copied, write-held to change @umem
  * @umem: pages of the daemon, which buffers are copied to and from instead of

@@ -335,3 +335,16 @@ bool vduse_ring_busy(struct vduse_ring *ring)
 {
 	return !bitmap_empty(ring->busy, ring->num);
 }
+
+/**
+ * vduse_ring_get_info - tell where a ring is
+ * @ring: the ring
+ * @info: its positions are filled in: what has been copied to the daemon, and to
+ *	the driver
+ */
+void vduse_ring_get_info(const struct vduse_ring *ring,
+			 struct vdpa_vq_info *info)
+{
+	info->avail_index = ring->avail;
+	info->used_index = ring->used;
+}

@@ -30,8 +30,10 @@ void vduse_vq_call(struct vduse_dev *dev, struct vduse_vq *vq)
 	if (ready && vq->ring)
 		ok = vduse_ring_use(vq->ring);
 	spin_unlock_irq(&vq->kick_lock);
-	if (ready && vq->cb.callback)
+	if (ready && vq->cb.callback) {
 		vq->cb.callback(vq->cb.private);
+		vq->callbacks++;
+	}
 	spin_unlock_bh(&vq->irq_lock);
 
 	WRITE_ONCE(dev->progress, dev->progress + 1);
@@ -178,6 +180,7 @@ static void vduse_kick_vq(struct vdpa_device *vdpa, u16 idx)
 	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
 	struct vduse_vq *vq = &dev->vqs[idx];
 
+	atomic64_inc(&vq->kicks);
 	if (READ_ONCE(vq->ring))
 		vduse_signal_kick(dev, vq);
 	else
@@ -292,6 +295,40 @@ static u32 vduse_get_vq_align(struct vdpa_device *vdpa)
 static u16 vduse_get_vq_num_max(struct vdpa_device *vdpa)
 {
 	return vdpa_to_vduse(vdpa)->num_max;
+}
+
+static u32 vduse_get_vq_size(struct vdpa_device *vdpa, u16 idx)
+{
+	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
+	u32 num;
+
+	mutex_lock(&dev->vq_lock);
+	num = dev->vqs[idx].num;
+	mutex_unlock(&dev->vq_lock);
+
+	/* No driver can set more than the smallest maximum */
+	return num ? num : dev->num_max;
+}
+
+/*
+ * The daemon isn't asked: it may be busy.  So without a ring of a virtio driver of
+ * this kernel, nobody knows the positions; and only the daemon knows whether it
+ * has found an error of the driver.
+ */
+static void vduse_get_vq_info(struct vdpa_device *vdpa, u16 idx,
+			      struct vdpa_vq_info *info)
+{
+	struct vduse_vq *vq = &vdpa_to_vduse(vdpa)->vqs[idx];
+
+	info->kicks = atomic64_read(&vq->kicks);
+	spin_lock_bh(&vq->irq_lock);
+	info->callbacks = vq->callbacks;
+	spin_lock_irq(&vq->kick_lock);
+	info->ready = vq->ready;
+	if (vq->ring)
+		vduse_ring_get_info(vq->ring, info);
+	spin_unlock_irq(&vq->kick_lock);
+	spin_unlock_bh(&vq->irq_lock);
 }
 
 static u32 vduse_get_vq_group(struct vdpa_device *vdpa, u16 idx)
@@ -558,6 +595,8 @@ static const struct vdpa_config_ops vduse_vdpa_ops = {
 	.get_driver_features	= vduse_get_driver_features,
 	.set_config_cb		= vduse_set_config_cb,
 	.get_vq_num_max		= vduse_get_vq_num_max,
+	.get_vq_size		= vduse_get_vq_size,
+	.get_vq_info		= vduse_get_vq_info,
 	.get_vq_group		= vduse_get_vq_group,
 	.get_device_id		= vduse_get_device_id,
 	.get_vendor_id		= vduse_get_vendor_id,
@@ -625,6 +664,7 @@ struct vdpa_device *vduse_vdpa_alloc(struct vduse_dev *dev,
 	struct vduse_bounce *bounce;
 	struct vduse_vdpa *vdev;
 	struct device *vdpa_dev;
+	unsigned int i;
 
 	lockdep_assert_held(&dev->lock);
 
@@ -643,6 +683,10 @@ struct vdpa_device *vduse_vdpa_alloc(struct vduse_dev *dev,
 
 	INIT_WORK(&dev->broken_work, vduse_broken_work);
 	INIT_DELAYED_WORK(&dev->dying_work, vduse_dying_work);
+	for (i = 0; i < dev->nvqs; i++) {
+		atomic64_set(&dev->vqs[i].kicks, 0);
+		dev->vqs[i].callbacks = 0;
+	}
 	dev->bounce = bounce;
 	dev->vdev = vdev;
 	vdev->dev = dev;

@@ -16,6 +16,7 @@
 #ifndef _VDUSE_H
 #define _VDUSE_H
 
+#include <linux/atomic.h>
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/dma-map-ops.h>
@@ -92,8 +93,11 @@ struct vduse_as {
  * @kickfd: eventfd to signal when the driver kicks, or NULL
  * @kick_work: signals it for vhost-vdpa
  * @ring: of a virtio driver of this kernel: its ring; else NULL
- * @irq_lock: protects @cb, and is held while it runs. @kick_lock nests in it.
+ * @kicks: how often the driver has kicked it since the device was added
+ * @irq_lock: protects @cb and @callbacks, and is held while @cb runs.
+ *	@kick_lock nests in it.
  * @cb: the driver's callback
+ * @callbacks: how often it has been called since the device was added
  *
  * &vduse_dev.lock protects @num_max and @group until the device is added to the
  * bus; they don't change afterwards. &vduse_dev.vq_lock protects @num, the
@@ -115,9 +119,11 @@ struct vduse_vq {
 	struct eventfd_ctx *kickfd;
 	struct work_struct kick_work;
 	struct vduse_ring *ring;
-	/* Protects @cb, and is held while it runs */
+	atomic64_t kicks;
+	/* Protects @cb and @callbacks, and is held while @cb runs */
 	spinlock_t irq_lock;
 	struct vdpa_callback cb;
+	u64 callbacks;
 };
 
 /**
@@ -312,5 +318,7 @@ bool vduse_ring_use(struct vduse_ring *ring);
 void vduse_ring_stop(struct vduse_ring *ring);
 void vduse_ring_complete(struct vduse_ring *ring);
 bool vduse_ring_busy(struct vduse_ring *ring);
+void vduse_ring_get_info(const struct vduse_ring *ring,
+			 struct vdpa_vq_info *info);
 
 #endif /* _VDUSE_H */

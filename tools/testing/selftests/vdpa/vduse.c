@@ -214,10 +214,12 @@ TEST_F(control, bad_devices)
 	c->nas = 1;
 	BAD(c->ngroups = 0);
 	BAD(c->nas = 0);
-	BAD(c->ngroups = 0x10000);
-	BAD(c->nas = 0x10000);
+	BAD(c->ngroups = 1025);
+	BAD(c->nas = 1025);
 	BAD(c->nas = ~0U);
 	BAD(c->reserved[0] = 1);
+	c->ngroups = 1024;
+	c->nas = 1024;
 	EXPECT_EQ(0, vduse_create(&self->v));
 }
 
@@ -892,23 +894,71 @@ TEST_F(vhost, sealed)
 	close(memfd);
 }
 
-TEST_F(vhost, close_takes_mappings_away)
+/* Maps memory in each address space: their number, or 0. */
+static int map_all(struct vduse *v, int fd, void *mem)
 {
-	struct vduse_iotlb_entry entry;
-	int region, i, nas = variant->version ? 3 : 1;
-	struct vduse_iotlb_entry_v2 entry2;
+	int i, nas = v->config.nas ?: 1;
 
 	for (i = 0; i < nas; i++)
-		ASSERT_EQ(0, map(self->fd, i, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+		if (map(fd, i, IOVA, SIZE, mem, VHOST_ACCESS_RW))
+			return 0;
+
+	return nas;
+}
+
+/* How many address spaces have regions that the daemon finds. */
+static unsigned int reachable(struct vduse *v)
+{
+	struct vduse_iotlb_entry_v2 entry2;
+	struct vduse_iotlb_entry entry;
+	unsigned int i, n = 0;
+	int fd;
+
+	for (i = 0; i < (v->config.nas ?: 1); i++) {
+		fd = i ? vduse_get_fd2(v, i, 0, ~0ULL, &entry2) :
+			 vduse_get_fd(v, 0, ~0ULL, &entry);
+		n += fd != -EINVAL;
+		if (fd >= 0)
+			close(fd);
+	}
+
+	return n;
+}
+
+TEST_F(vhost, close_takes_mappings_away)
+{
+	int region, nas = map_all(&self->v, self->fd, self->mem);
+	struct vduse_iotlb_entry entry;
+
+	ASSERT_LT(0, nas);
+	EXPECT_EQ(nas, reachable(&self->v));
 	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
 	ASSERT_LE(0, region);
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
-	for (i = 0; variant->version && i < nas; i++)
-		EXPECT_EQ(-EINVAL, vduse_get_fd2(&self->v, i, 0, ~0ULL, &entry2));
+	EXPECT_EQ(0, reachable(&self->v));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset));
 	EXPECT_EQ(2 * nas, (int)vduse_asked(&self->v, VDUSE_UPDATE_IOTLB));
+	close(region);
+}
+
+/* The file of vhost-vdpa is still open then. */
+TEST_F(vhost, removal_takes_mappings_away)
+{
+	int region, nas = map_all(&self->v, self->fd, self->mem);
+	struct vduse_iotlb_entry entry;
+
+	ASSERT_LT(0, nas);
+	region = vduse_get_fd(&self->v, IOVA, IOVA, &entry);
+	ASSERT_LE(0, region);
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_EQ(0, reachable(&self->v));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, region, entry.offset));
+	EXPECT_EQ(2 * nas, (int)vduse_asked(&self->v, VDUSE_UPDATE_IOTLB));
+	/* Nor when it is on the bus again, and the old user still there */
+	ASSERT_EQ(0, vduse_add(VDUSE_DEV, NULL, 0));
+	EXPECT_EQ(0, reachable(&self->v));
+	EXPECT_EQ(-ENODEV, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
 	close(region);
 }
 
@@ -929,6 +979,34 @@ TEST_F(vhost, others_stay)
 	EXPECT_NE(MAP_FAILED, va);
 	munmap(va, PAGE);
 	close(region);
+}
+
+/* Memory for buffers, which nobody has here. In version 1, too, it is for address space 0. */
+TEST_F(vhost, umem)
+{
+	const size_t size = 64 << 20;
+	void *own = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = size };
+	int i, fd = self->v.fd;
+
+	ASSERT_NE(MAP_FAILED, own);
+	ASSERT_EQ(0, memlock(1UL << 30));
+	umem.asid = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	umem.asid = 0;
+	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
+	EXPECT_EQ(self->pinned + (long)(size / PAGE), pinned_pages());
+	umem.asid = 1;
+	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	umem.asid = 0;
+	EXPECT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	EXPECT_EQ(-ENOENT, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
+	/* By a work item */
+	for (i = 0; i < WAIT_MS && pinned_pages() != self->pinned; i++)
+		usleep(1000);
+	EXPECT_EQ(self->pinned, pinned_pages());
+	munmap(own, size);
 }
 
 /* ---- packed rings ---- */
@@ -1390,6 +1468,114 @@ TEST_F(vhost, no_answer)
 	EXPECT_EQ(0xf, get_status(fd));
 }
 
+/* ---- each operation that waits for a daemon, if it is the first that isn't answered ---- */
+
+FIXTURE(unanswered) {
+	struct vduse v;
+	int fd;
+	void *mem;
+};
+
+FIXTURE_VARIANT(unanswered) {
+	uint32_t type;
+	int (*op)(struct _test_data_unanswered *self);
+	int rc;
+};
+
+static int run_device(struct _test_data_unanswered *self)
+{
+	return start(self->fd, self->v.config.features);
+}
+
+static int close_vhost(struct _test_data_unanswered *self)
+{
+	int fd = self->fd;
+
+	self->fd = -1;
+
+	return close(fd);
+}
+
+/* UNANSWERED(NAME, TYPE, RC, EXPR): EXPR makes a request of TYPE; it is RC without an answer. */
+#define UNANSWERED(name, msg, result, expr)					\
+static int unanswered_##name(struct _test_data_unanswered *self)		\
+{										\
+	return expr;								\
+}										\
+FIXTURE_VARIANT_ADD(unanswered, name) {						\
+	.type = VDUSE_##msg, .op = unanswered_##name, .rc = result,		\
+}
+
+UNANSWERED(map, UPDATE_IOTLB, -EFAULT,
+	   map(self->fd, 0, 2 * IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+UNANSWERED(unmap, UPDATE_IOTLB, 0, unmap(self->fd, 0, IOVA, SIZE));
+UNANSWERED(bind, SET_VQ_GROUP_ASID, -ETIMEDOUT, bind_group(self->fd, 1, 1));
+UNANSWERED(ready, SET_VQ_READY, 0, vring_state(self->fd, VHOST_VDPA_SET_VRING_ENABLE, 0, 1));
+UNANSWERED(suspend, SUSPEND, -ETIMEDOUT, run_device(self) ?: io(self->fd, SUSPEND, NULL));
+UNANSWERED(state, GET_VQ_STATE, -ETIMEDOUT,
+	   run_device(self) ?: vring_state(self->fd, VHOST_GET_VRING_BASE, 0, 0));
+UNANSWERED(close_reset, SET_STATUS, 0, close_vhost(self));
+UNANSWERED(close_unmap, UPDATE_IOTLB, 0, close_vhost(self));
+
+FIXTURE_SETUP(unanswered) {
+	self->fd = -1;
+	ASSERT_EQ(0, net_init(&self->v, 1));
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, vhost_open(&self->fd));
+	self->mem = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	ASSERT_EQ(0, map(self->fd, 0, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+	timeout("1");
+	self->v.answer[variant->type] = ANSWER_LATER;
+}
+
+FIXTURE_TEARDOWN(unanswered) {
+	if (self->fd >= 0)
+		close(self->fd);
+	vduse_down(&self->v);
+	munmap(self->mem, SIZE);
+}
+
+TEST_F(unanswered, ends_in_time)
+{
+	unsigned int asked = vduse_asked(&self->v, variant->type);
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN };
+	struct vduse_iotlb_entry entry;
+	double begin = now();
+
+	EXPECT_EQ(variant->rc, variant->op(self));
+	EXPECT_LT(0.9, now() - begin);
+	EXPECT_GT(10.0, now() - begin);
+	/* The others haven't been sent any more */
+	EXPECT_EQ(asked + 1, vduse_asked(&self->v, variant->type));
+
+	/* Broken: nothing waits, and nothing is reached */
+	begin = now();
+	EXPECT_EQ(1, poll(&pfd, 1, 0));
+	EXPECT_EQ(POLLERR, pfd.revents & POLLERR);
+	EXPECT_EQ(-EIO, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
+	if (self->fd < 0) {
+		EXPECT_EQ(-EIO, vhost_open(&self->fd));
+	} else {
+		EXPECT_EQ(VIRTIO_CONFIG_S_NEEDS_RESET,
+			  get_status(self->fd) & VIRTIO_CONFIG_S_NEEDS_RESET);
+		EXPECT_EQ(-EIO, set_status(self->fd, 0));
+	}
+	EXPECT_GT(0.9, now() - begin);
+
+	/* A new daemon, and a reset */
+	vduse_stop(&self->v);
+	close(self->v.fd);
+	self->v.answer[variant->type] = ANSWER_OK;
+	ASSERT_EQ(0, vduse_open(&self->v));
+	ASSERT_EQ(0, vduse_start(&self->v));
+	if (self->fd < 0)
+		ASSERT_EQ(0, vhost_open(&self->fd));
+	EXPECT_EQ(0, set_status(self->fd, 0));
+	EXPECT_EQ(0, start(self->fd, self->v.config.features));
+	EXPECT_EQ(0xf, get_status(self->fd));
+}
+
 TEST_F(vhost, wrong_answer)
 {
 	timeout("1");
@@ -1411,6 +1597,85 @@ static void *do_status(void *arg)
 	job->rc = set_status(job->fd, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 
 	return NULL;
+}
+
+/* The lines of the virtqueues in debugfs, but for those of index 2 and more. */
+static const char *virtqueues(void)
+{
+	static char text[1024];
+	int len = read_file("/sys/kernel/debug/vdpa/" VDUSE_DEV "/virtqueues", text,
+			    sizeof(text) - 1);
+	char *from, *third;
+
+	text[len > 0 ? len : 0] = 0;
+	third = strstr(text, "\n2 ");
+	if (third)
+		third[1] = 0;
+	from = strchr(text, '\n');
+
+	return from ? from + 1 : text;
+}
+
+static void *do_one_reset(void *arg)
+{
+	struct job *job = arg;
+
+	job->rc = set_status(job->fd, 0);
+
+	return NULL;
+}
+
+/* Sizes, and what the kernel knows of a virtqueue: without the daemon, which may be busy. */
+TEST_F(vhost, virtqueues_are_shown)
+{
+	struct vhost_vring_file kick = { .index = 1, .fd = eventfd(0, EFD_NONBLOCK) };
+	struct vhost_vring_file call = { .index = 1, .fd = eventfd(0, EFD_NONBLOCK) };
+	struct job job = { .fd = self->fd, .rc = 1 };
+	struct pollfd pfd = { .fd = self->v.fd, .events = POLLIN };
+	int fd = self->fd;
+	uint32_t index = 1;
+	pthread_t thread;
+	uint64_t n = 1;
+	double begin;
+
+	EXPECT_EQ(64, vring_state(fd, GET_VRING_SIZE, 1, 0));
+	EXPECT_STREQ("0 64 0 0 0 0 0 0\n1 64 0 0 0 0 0 0\n", virtqueues());
+	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_NUM, 1, 32));
+	EXPECT_EQ(0, vring_state(fd, VHOST_SET_VRING_BASE, 1, 7));
+	EXPECT_EQ(0, vring_state(fd, VHOST_VDPA_SET_VRING_ENABLE, 1, 1));
+	ASSERT_EQ(0, io(fd, VHOST_SET_VRING_KICK, &kick));
+	ASSERT_EQ(0, io(fd, VHOST_SET_VRING_CALL, &call));
+	ASSERT_EQ(0, start(fd, self->v.config.features));
+	ASSERT_EQ(8, write(kick.fd, &n, 8));
+	ASSERT_EQ(8, write(kick.fd, &n, 8));
+	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index));
+	/* Not ready: the driver isn't called back */
+	index = 0;
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index));
+	EXPECT_EQ(64, vring_state(fd, GET_VRING_SIZE, 0, 0));
+	EXPECT_EQ(32, vring_state(fd, GET_VRING_SIZE, 1, 0));
+	EXPECT_STREQ("0 64 0 0 0 0 0 0\n1 32 0 0 1 0 2 1\n", virtqueues());
+
+	/* In a reset that isn't answered; what has been counted stays */
+	vduse_stop(&self->v);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, do_one_reset, &job));
+	EXPECT_EQ(1, poll(&pfd, 1, WAIT_MS));
+	begin = now();
+	EXPECT_STREQ("0 64 0 0 0 0 0 0\n1 64 0 0 0 0 2 1\n", virtqueues());
+	EXPECT_GT(5.0, now() - begin);
+	ASSERT_EQ(0, vduse_start(&self->v));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, job.rc);
+	EXPECT_EQ(64, vring_state(fd, GET_VRING_SIZE, 1, 0));
+
+	/* Anew when it is added anew */
+	close(fd);
+	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
+	ASSERT_EQ(0, vduse_add(VDUSE_DEV, NULL, 0));
+	EXPECT_STREQ("0 64 0 0 0 0 0 0\n1 64 0 0 0 0 0 0\n", virtqueues());
+	ASSERT_EQ(0, vhost_open(&self->fd));
+	close(kick.fd);
+	close(call.fd);
 }
 
 /* What can't be copied to or from the daemon is as if it hadn't been tried. */

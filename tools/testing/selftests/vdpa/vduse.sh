@@ -81,27 +81,38 @@ equal "the daemon ends well" 0 $?
 check "and destroys the device" test ! -e /dev/vduse/ksdisk
 
 step "a daemon without privileges"
-# Root opens the control file, and hands over the device.
+# Root creates the device, and hands over nothing but that.
 chmod 755 "$work"
-"${unprivileged[@]}" "$work/ramdisk" ksdisk 64 > "$work/log" 2>&1
-equal "it can't create a device by itself" 1 $?
-chown 65534 /dev/vduse/control
-"${unprivileged[@]}" "$work/ramdisk" ksdisk 64 > "$work/log" 2>&1 &
+refuse "it can't create a device by itself" "create: Permission denied" \
+	"${unprivileged[@]}" "$work/ramdisk" ksdisk 64
+"$work/ramdisk" ksdisk 64 &
 daemon=$!
-check "with the control file of its own, it creates one" wait_for 10 test -c /dev/vduse/ksdisk
-wait "$daemon"
-equal "but can't open it before it is given to it" 1 $?
+check "root creates one" wait_for 10 test -c /dev/vduse/ksdisk
+kill -9 "$daemon"
+wait "$daemon" 2> /dev/null
+refuse "it can't open that before it is given to it" "ksdisk: Permission denied" \
+	"${unprivileged[@]}" "$work/ramdisk" ksdisk 64
 chown 65534 /dev/vduse/ksdisk
 "${unprivileged[@]}" "$work/ramdisk" ksdisk 64 > "$work/log" 2>&1 &
 daemon=$!
 check "root adds the device" wait_for 10 "$VDPA" dev add name ksdisk mgmtdev vduse
 equal "the daemon isn't root" 65534 "$(stat -c %u "/proc/$daemon")"
+equal "nor may it create devices" "600 root" "$(stat -c '%a %U' /dev/vduse/control)"
 refuse "it can't delete devices" "permitted" "${unprivileged[@]}" "$VDPA" dev del ksdisk
 use_disk "an unprivileged daemon"
 check "root deletes it" "$VDPA" dev del ksdisk
 kill "$daemon"
 wait "$daemon"
-chown 0 /dev/vduse/control
+equal "the daemon ends well" 0 $?
+check "and can't destroy the device" test -c /dev/vduse/ksdisk
+chown 0 /dev/vduse/ksdisk
+"$work/ramdisk" ksdisk 64 &
+daemon=$!
+check "root's daemon takes over" wait_for 10 "$VDPA" dev add name ksdisk mgmtdev vduse
+check "root deletes it" "$VDPA" dev del ksdisk
+kill "$daemon"
+wait "$daemon"
+check "and destroys it" test ! -e /dev/vduse/ksdisk
 
 step "a daemon that is killed"
 "$work/ramdisk" ksdisk 64 &

@@ -367,6 +367,38 @@ TEST_F(blk, no_stale_data)
 	self->mode = NORMAL;
 }
 
+/* The positions of the first virtqueue in debugfs: how many buffers the daemon has, or -1. */
+static int shown(unsigned int *avail)
+{
+	unsigned int size, used, ready, broken;
+	char text[1024], *line;
+	int len;
+
+	len = read_file("/sys/kernel/debug/vdpa/" VDUSE_DEV "/virtqueues", text, sizeof(text) - 1);
+	text[len > 0 ? len : 0] = 0;
+	line = strchr(text, '\n');
+	if (!line || sscanf(line, "\n0 %u %u %u %u %u ", &size, avail, &used, &ready,
+			    &broken) != 5 || size != QUEUE || ready != 1 || broken)
+		return -1;
+
+	return (uint16_t)(*avail - used);
+}
+
+TEST_F(blk, positions_are_shown)
+{
+	unsigned int before, after = 0, i;
+	static char buf[4096];
+
+	ASSERT_EQ(0, add(self));
+	ASSERT_EQ(0, direct(self, false, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, shown(&before));
+	EXPECT_LT(0, before);
+	for (i = 0; i < 5; i++)
+		ASSERT_EQ(0, direct(self, false, buf, sizeof(buf), 0));
+	EXPECT_EQ(0, shown(&after));
+	EXPECT_EQ(before + 5, after);
+}
+
 /* The next daemon sees nothing of what the one before saw. */
 TEST_F(blk, no_data_for_the_next_daemon)
 {
@@ -594,6 +626,7 @@ static void *do_read(void *arg)
 TEST_F(blk, stopped)
 {
 	struct io_job job = { .self = self };
+	unsigned int avail;
 	pthread_t thread;
 	double begin;
 
@@ -602,6 +635,7 @@ TEST_F(blk, stopped)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, do_read, &job));
 	sleep(1);
 	EXPECT_FALSE(job.done);
+	EXPECT_LT(0, shown(&avail));
 	begin = now();
 	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
 	EXPECT_GT(15.0, now() - begin);

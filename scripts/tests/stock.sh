@@ -93,6 +93,61 @@ come_and_go() {
 		INSTALL_MOD_PATH=$root "$modules" --uninstall "$kdir"
 }
 
+# parent GOAL ARG...: makes that of a parent driver outside of the kernel's tree, which is for both headers.
+parent() {
+	local dir=$scratch/parent
+	mkdir -p "$dir"
+	cat > "$dir/Kbuild" <<- 'END'
+		LINUXINCLUDE := $(addprefix -I,$(SERIES)) $(LINUXINCLUDE)
+		obj-m := parent.o
+	END
+	cat > "$dir/parent.c" <<- 'END'
+		#include <linux/module.h>
+		#include <linux/vdpa.h>
+
+		#if defined(VDPA_PARENT_API) != IS_ENABLED(WANTED)
+		#error "the wrong header"
+		#endif
+
+		#ifdef VDPA_PARENT_API
+		static int set_map(struct vdpa_device *vdpa, unsigned int asid, struct vhost_iotlb *iotlb)
+		#else
+		static int set_map(struct vdpa_device *vdpa, struct vhost_iotlb *iotlb)
+		#endif
+		{
+			return 0;
+		}
+
+		static const struct vdpa_config_ops ops = { .set_map = set_map };
+
+		struct parent {
+			struct vdpa_device vdpa;
+		};
+
+		static int __init parent_init(void)
+		{
+			struct parent *parent;
+
+		#ifdef VDPA_PARENT_API
+			parent = vdpa_alloc_device(struct parent, vdpa, NULL, &ops, 1, 1, 1, NULL);
+		#else
+			parent = vdpa_alloc_device(struct parent, vdpa, NULL, &ops, 1);
+		#endif
+			return IS_ERR(parent) ? PTR_ERR(parent) : -ENODEV;
+		}
+		module_init(parent_init);
+		MODULE_LICENSE("GPL");
+	END
+	make -s -C "$kdir" M="$dir" CC="${CC:-gcc}" CONFIG_MODULE_SIG_ALL= "$@"
+}
+
+# parents: VDPA_PARENT_API tells the modules' header from the kernel's own. Nothing but that tells them apart here.
+parents() {
+	local ours=$top/build/modules/$uname
+	parent modules SERIES="$ours/include $ours/include/uapi" KBUILD_EXTRA_SYMBOLS="$ours/Module.symvers" KCFLAGS=-DWANTED=1 &&
+		[ -e "$scratch/parent/parent.ko" ] && parent clean && parent parent.o
+}
+
 # In the VM: modules of both kinds; neither takes the other's.
 inside='
 	own=/lib/modules/$(uname -r)/kernel/drivers/vhost ours=/lib/modules/$(uname -r)/updates/vdpa-cvq/drivers
@@ -111,6 +166,7 @@ mixed() { "$top/scripts/vm" --stock amd64 -- bash -c "$inside"; }
 check 'amd64: all modules' a_flavour amd64 "$all"
 check 'cloud-amd64: all modules' a_flavour cloud-amd64 "$all"
 check 'rt-amd64: all modules' a_flavour rt-amd64 "$all"
+check "a parent driver for these modules and the kernel's own" parents
 check 'a kernel with vhost built in' built_in
 check 'kernels that they are not for: one line each' refused
 check 'they come and go without a trace' come_and_go

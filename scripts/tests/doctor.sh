@@ -131,7 +131,8 @@ stale() {
 
 unloaded() {
 	modprobe -r vhost_vdpa
-	finds "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' -- "$doctor"
+	finds "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' -- "$doctor" &&
+		kernel 6.1.0-48-amd64 "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' && says 'do: modprobe vhost_vdpa'
 	local result=$?
 	modprobe vhost_vdpa
 	return $result

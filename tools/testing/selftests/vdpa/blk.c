@@ -788,6 +788,140 @@ TEST_F(blk, suspend_when_busy)
 }
 
 /*
+ * Queues request @n of resume_when_busy, which takes the device long: 512 KiB go to one place, and
+ * then 4 KiB to a place of its own. Returns its head.
+ */
+static uint16_t queue_long(struct blk *b, int queue, int n)
+{
+	struct seg part[3], seg[11];
+	int i;
+
+	blk_layout(b, n, VIRTIO_BLK_T_IN, n * 8, BLK_DATA + n * 4096, 4096, part);
+	seg[0] = part[0];
+	for (i = 1; i < 9; i++)
+		seg[i] = (struct seg) { b->mem.iova + BLK_OTHER, 65536, true };
+	seg[9] = part[1];
+	seg[10] = part[2];
+
+	return ring_add(&b->q[queue], seg, 11);
+}
+
+/* Whether nobody has written into this memory since it was filled with @byte. */
+static bool untouched(const uint8_t *at, uint8_t byte, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && at[i] == byte; i++)
+		;
+
+	return i == len;
+}
+
+/*
+ * The device is suspended amid many requests on all queues. Kicks have no effect then, whether or
+ * not there is something new. Resumed, it goes on where it was without another kick: each request
+ * is answered once, and has the right data.
+ */
+TEST_F(blk, resume_when_busy)
+{
+	enum { LONG = 20, ROUNDS = 10 };
+	struct blk *b = &self->b;
+	struct seg seg[3];
+	unsigned int q;
+	int i, k, round, held = 0;
+
+	NEED(b->queues >= 2, "the device has one virtqueue");
+	NEED_SUSPEND();
+	NEED_RESUME();
+	for (round = 0; round < ROUNDS; round++) {
+		uint16_t used[BLK_QUEUES], start[BLK_QUEUES];
+		uint8_t wanted[BLK_QUEUES][256] = { { 0 } };
+		bool early[BLK_QUEUES * LONG];
+		double end;
+
+		ASSERT_EQ(0, put(b, 0, MIB, round));
+		memset(blk_mem(b, BLK_DATA), 0, MIB);
+		for (q = 0; q < b->queues; q++) {
+			start[q] = b->q[q].last_used;
+			for (i = 0; i < LONG; i++)
+				wanted[q][queue_long(b, q, q * LONG + i)]++;
+		}
+		for (q = 0; q < b->queues; q++)
+			ring_kick(&b->q[q]);
+		/* At once, or when some have been answered. */
+		end = now() + (round % 2 ? WAIT_MS / 1000 : 0);
+		q = round % b->queues;
+		while (now() < end &&
+		       __atomic_load_n(&b->q[q].used->idx, __ATOMIC_SEQ_CST) == start[q])
+			;
+
+		ASSERT_EQ(0, io(b->fd, SUSPEND, NULL));
+		memset(blk_mem(b, BLK_OTHER), 0xee, 65536);
+		/* A request that has been answered isn't carried out once more. */
+		for (i = 0; i < (int)b->queues * LONG; i++) {
+			early[i] = *blk_mem(b, BLK_STATUS(i)) != 0x5a;
+			if (early[i])
+				*blk_mem(b, BLK_STATUS(i)) = 0x77;
+		}
+		for (q = 0; q < b->queues; q++) {
+			used[q] = __atomic_load_n(&b->q[q].used->idx, __ATOMIC_SEQ_CST);
+			held += used[q] != b->q[q].avail_idx;
+			EXPECT_EQ(used[q], vring_state(b->fd, VHOST_GET_VRING_BASE, q, 0));
+			/* What comes meanwhile is a write. */
+			blk_fill(blk_mem(b, BLK_DATA + (100 + q) * 4096), 4096, round + q);
+			wanted[q][ring_add(&b->q[q], seg,
+					   blk_layout(b, 100 + q, VIRTIO_BLK_T_OUT, 4096 + q * 8,
+						      BLK_DATA + (100 + q) * 4096, 4096, seg))]++;
+		}
+		for (i = 0; i < 20; i++) {
+			for (q = 0; q < b->queues; q++)
+				ring_kick(&b->q[q]);
+			usleep(1000);
+		}
+		EXPECT_TRUE(untouched(blk_mem(b, BLK_OTHER), 0xee, 65536));
+		for (q = 0; q < b->queues; q++) {
+			const int done = (uint16_t)(used[q] - start[q]);
+
+			EXPECT_EQ(used[q], __atomic_load_n(&b->q[q].used->idx, __ATOMIC_SEQ_CST))
+				TH_LOG("round %d, queue %u", round, q);
+			EXPECT_EQ(used[q], vring_state(b->fd, VHOST_GET_VRING_BASE, q, 0));
+			EXPECT_EQ(0x5a, *blk_mem(b, BLK_STATUS(100 + q)));
+			for (k = 0, i = 0; i < LONG; i++)
+				k += *blk_mem(b, BLK_STATUS(q * LONG + i)) == 0x5a;
+			EXPECT_EQ(LONG - done, k);
+		}
+
+		ASSERT_EQ(0, io(b->fd, RESUME, NULL));
+		for (q = 0; q < b->queues; q++) {
+			for (i = 0; i < LONG + 1; i++) {
+				uint32_t id = 0;
+
+				ASSERT_EQ(0, ring_wait(&b->q[q], WAIT_MS, &id, NULL))
+					TH_LOG("round %d, queue %u, request %d", round, q, i);
+				ASSERT_LT(id, 256);
+				ASSERT_EQ(1, wanted[q][id])
+					TH_LOG("round %d, queue %u, head %u", round, q, id);
+				wanted[q][id] = 0;
+			}
+			EXPECT_EQ(0, *blk_mem(b, BLK_STATUS(100 + q)));
+			for (i = q * LONG; i < (int)(q + 1) * LONG; i++) {
+				EXPECT_EQ(early[i] ? 0x77 : 0, *blk_mem(b, BLK_STATUS(i)));
+				EXPECT_TRUE(blk_filled(blk_mem(b, BLK_DATA + i * 4096), 4096,
+						       round + (i * 8 + 1024) * SECTOR / 4))
+					TH_LOG("round %d, request %d", round, i);
+			}
+		}
+		for (q = 0; q < b->queues; q++) {
+			EXPECT_EQ(b->q[q].avail_idx, b->q[q].used->idx);
+			EXPECT_EQ(1, has(b, 4096 + q * 8, 4096, round + q));
+		}
+	}
+	/* It was amid them. */
+	if (sim_is_used())
+		EXPECT_LT(0, held);
+}
+
+/*
  * A mapping goes while a large request is copied through it. When it is gone nothing is written any
  * more, the queue has failed, and the others work.
  */

@@ -12,6 +12,7 @@ need "$VDPA"
 daemon=
 finish() {
 	"$VDPA" dev del vdpa0 2> /dev/null
+	"$VDPA" dev del ksft0 2> /dev/null
 	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
 }
 trap finish EXIT
@@ -51,6 +52,20 @@ on() {
 	check "a device with $which" "$VDPA" dev add name vdpa0 mgmtdev "$mgmtdev" "$@"
 	VDPA_DEVICE=$(vhost_dev vdpa0)
 	export VDPA_DEVICE
+}
+
+# start_daemon NAME MAC: a network device in userspace, for "vdpa dev add".
+start_daemon() {
+	"$out/vduse_net" "$1" "$2" > /dev/null 2>&1 &
+	daemon=$!
+	wait_for 10 test -c "/dev/vduse/$1"
+	sleep 1
+}
+end_daemon() {
+	kill "$daemon"
+	wait "$daemon"
+	equal "the daemon ends well" 0 $?
+	daemon=
 }
 
 tap_begin
@@ -113,22 +128,28 @@ if [ -x "$out/vduse_net" ] && modprobe -q vduse; then
 	vduse="$not_ours|the device (can't be resumed|maps files, and pins no memory)"
 	vduse="$vduse|the device has (too few address spaces|no doorbells)"
 	vduse="$vduse|the configuration space can't be written"
-	"$out/vduse_net" vdpa0 52:54:00:77:77:77 > /dev/null 2>&1 &
-	daemon=$!
-	wait_for 10 test -c /dev/vduse/vdpa0
+	start_daemon vdpa0 52:54:00:77:77:77
 	mgmtdev=vduse
-	sleep 1
 	on "a daemon"
 	run ioctl 12 "$vduse"
 	run iotlb 20 "$vduse"
 	run asid 18 "$vduse"
 	run cvq 14 "$vduse"
 	check "the device goes" "$VDPA" dev del vdpa0
-	kill $daemon
-	wait $daemon
-	equal "the daemon ends well" 0 $?
-	daemon=
+	end_daemon
 	unset VDPA_DEVICE
+
+	# The daemon stays while the programs add and delete its device, by their own name for it.
+	start_daemon ksft0 52:54:00:12:34:56
+	which="a daemon's device that the program adds"
+	export VDPA_MGMTDEV=vduse
+	vduse="$vduse|the device \(id 1\) isn't a block device"
+	vduse="$vduse|only the simulator has as many devices as are added"
+	vduse="$vduse|checks attributes of the simulator's network device"
+	run remove 21 "$vduse"
+	run netlink 10 "$vduse"
+	unset VDPA_MGMTDEV
+	end_daemon
 else
 	skip "a daemon" "no module vduse"
 fi

@@ -72,7 +72,8 @@ make_initramfs() {
 }
 
 # guest_changes_mac: a script for a guest, which sends $frames frames to its address $mac, changes
-# it to $new_mac, and sends as many to that one, to the first, to $other_mac, and to everybody.
+# it to $new_mac, and sends as many to that one, to the first, to $other_mac, and to everybody. It
+# ends after guest_go.
 guest_changes_mac() {
 	# shellcheck disable=SC2154
 	cat <<- END
@@ -83,8 +84,9 @@ guest_changes_mac() {
 		guest_frames eth0 $frames $mac
 		ip link set eth0 address $new_mac && echo "guest: address \$(address)"
 		guest_frames eth0 $frames $new_mac $mac $other_mac ff:ff:ff:ff:ff:ff
+		exec 3< /dev/ttyS1
 		echo "guest: look now"
-		sleep 6
+		read -r _ <&3
 		echo "guest: done"
 		poweroff -f
 	END
@@ -94,13 +96,14 @@ guest_changes_mac() {
 # distribution's kernel boot slowly in an emulated machine: five levels of page tables, and tests
 # of the cryptographic algorithms.
 run_qemu() {
+	[ -p "$work/go.in" ] || mkfifo "$work/go.in" "$work/go.out"
 	# shellcheck disable=SC2086
 	qemu-system-x86_64 -accel tcg -machine q35,memory-backend=guest -cpu max,la57=off -smp 1 -m 192 \
 		-object memory-backend-memfd,id=guest,size=192M,share=on \
 		-nodefaults -display none -no-reboot \
 		-kernel "$(guest_kernel)" -initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests" \
-		-serial "file:$work/serial" \
+		-serial "file:$work/serial" -chardev "pipe,id=go,path=$work/go" -serial chardev:go \
 		"$@" ${QEMU_ARGS:-} > "$work/qemu.out" 2> "$work/qemu.err" < /dev/null &
 	qemu_pid=$!
 }
@@ -121,6 +124,9 @@ for dir in dev proc sys; do mount -o bind /$dir /machine/$dir; done
 for dir in run tmp mnt; do mount -t tmpfs none /machine/$dir; done
 export PATH=$PATH:/usr/sbin:/usr/bin:/sbin
 '
+
+# guest_go: the guest goes on. Doesn't wait for a QEMU that is gone.
+guest_go() { echo 1<> "$work/go.in"; }
 
 guest_says() { grep -q "$1" "$work/serial"; }
 qemu_gone() { [ ! -e "/proc/$qemu_pid/exe" ]; }

@@ -70,6 +70,7 @@ cp "/proc/$qemu_pid/maps" "$work/maps"
 guest_until guest_says 'guest: look now'
 "$VDPA" dev config show vdpa0 > "$work/config"
 cat /sys/kernel/debug/vdpa/vdpa0/{groups,address_spaces} > "$work/debugfs"
+guest_go
 guest_until guest_says 'guest: done'
 wait_for 30 qemu_gone || kill -9 "$qemu_pid"
 wait "$qemu_pid"
@@ -128,7 +129,7 @@ ulimit -l 65536
 start_qemu "$vhostdev" $mac
 refused() { grep -q vhost_vdpa_refuse "$trace/trace"; }
 guest_until refused
-wait_for 20 grep -q 'map fail' "$work/qemu.err"
+wait_for 100 grep -q 'map fail' "$work/qemu.err"
 kill "$qemu_pid"
 wait "$qemu_pid"
 qemu_pid=

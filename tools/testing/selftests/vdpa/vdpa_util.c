@@ -469,7 +469,7 @@ int sim_add(const char *name, const uint8_t *mac, uint16_t mtu)
 		{ ATTR_MGMTDEV_DEV_NAME, mgmtdev_name(), strlen(mgmtdev_name()) + 1 },
 		{ ATTR_DEV_NAME, name, strlen(name) + 1 },
 	};
-	int n = 2;
+	int n = 2, rc;
 
 	if (given_dev())
 		return -EOPNOTSUPP;
@@ -480,7 +480,12 @@ int sim_add(const char *name, const uint8_t *mac, uint16_t mtu)
 	if (mtu && mgmtdev_is_net())
 		attrs[n++] = (struct attr) { ATTR_NET_MTU, &mtu, sizeof(mtu) };
 
-	return vdpa_request(CMD_DEV_NEW, 0, attrs, n, NULL, 0);
+	rc = vdpa_request(CMD_DEV_NEW, 0, attrs, n, NULL, 0);
+	/* A device in userspace has its address from its daemon. */
+	if (rc == -EOPNOTSUPP && n > 2 && !sim_is_used())
+		rc = vdpa_request(CMD_DEV_NEW, 0, attrs, 2, NULL, 0);
+
+	return rc;
 }
 
 int sim_del(const char *name)

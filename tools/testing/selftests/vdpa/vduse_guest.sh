@@ -43,6 +43,7 @@ QEMU_ARGS="${QEMU_ARGS:-} -machine aux-ram-share=on" start_qemu "$vhostdev" $mac
 guest_until guest_says 'guest: look now'
 "$VDPA" dev config show ksnet > "$work/config"
 equal "nothing is pinned" "$before" "$(pinned)"
+guest_go
 guest_until guest_says 'guest: done'
 wait_for 30 qemu_gone || kill -9 "$qemu_pid"
 wait "$qemu_pid"

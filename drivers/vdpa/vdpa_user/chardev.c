@@ -6,7 +6,6 @@
  * A caller of the kernel waits for the response of each request, so there are as
  * many requests at a time as there are callers, and those hold locks: few.
  */
-#include <linux/compat.h>
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/mm.h>

@@ -9,7 +9,6 @@
 
 #include <linux/blkdev.h>
 #include <linux/ctype.h>
-#include <linux/file.h>
 #include <linux/idr.h>
 #include <linux/log2.h>
 #include <linux/miscdevice.h>

@@ -184,9 +184,8 @@ struct vduse_vdpa {
  * @last_progress: @progress when @dying_work looked last
  * @nas: number of address spaces
  * @as: address spaces, by ASID
- * @bounce: bounce pages, in the address space 0; NULL until a virtio driver of
- *	this kernel uses the device. Set once, and NULL again after the device
- *	has left the bus; @lock protects it.
+ * @bounce: bounce pages, in the address space 0, which a virtio driver of this
+ *	kernel uses; NULL while the device isn't on the bus. @lock protects it.
  * @ngroups: number of groups
  */
 struct vduse_dev {

@@ -5,6 +5,7 @@
 # in userspace, whose daemon is that of the document vduse.rst (or DOC), and of the simulator's.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$dir/disk.sh"
 
 doc=${DOC:-$dir/../../../../Documentation/userspace-api/vduse.rst}
 work=$(mktemp -d)
@@ -16,15 +17,12 @@ finish() {
 }
 trap finish EXIT
 
-# The disk of the device.
-disk() { ls -d /sys/bus/vdpa/devices/ksdisk/virtio*/block/*; }
-
 # reads NAME COUNT: of 4 KiB and of 128 KiB.
 reads() {
-	local size
-	wait_for 10 disk > /dev/null 2>&1
+	local size disk
+	disk=$(disk_of ksdisk)
 	for size in 4096 131072; do
-		echo "$1_$("$out/bench_disk" "/dev/$(basename "$(disk)")" $size "$2")"
+		echo "$1_$("$out/bench_disk" "$disk" $size "$2")"
 	done
 }
 

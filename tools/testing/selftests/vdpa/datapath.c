@@ -846,7 +846,7 @@ TEST_F(data, mappings_change_when_busy)
 static int unmap_when_busy(struct feeder *f, struct net *n, const struct area *a, uint64_t tx,
 			   uint64_t rx, int round)
 {
-	int rc = set_status(n->fd, 0);
+	int rc = set_status(n->fd, 0), i;
 
 	if (!rc)
 		rc = net_start(n, CTRL_FEATURES & ~VF(VIRTIO_NET_F_MTU));
@@ -862,6 +862,9 @@ static int unmap_when_busy(struct feeder *f, struct net *n, const struct area *a
 	rc = unmap(n->fd, 0, a->iova, a->size);
 	memset(a->va, 0xee, a->size);
 	usleep(2000);
+	/* The feeder may not have had the CPU. */
+	for (i = 0; i < 5000 && !(get_status(n->fd) & VIRTIO_CONFIG_S_NEEDS_RESET); i++)
+		usleep(1000);
 
 	return rc;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# Sourced by guest_blk.sh and virtio_blk.sh: what is done to a disk.
+# Sourced by tests of block devices: what is done to a disk.
 # shellcheck shell=bash
 
 fio_sizes=(512 4k 64k 128k 1m)
@@ -39,11 +39,10 @@ fio_names() { printf '%s;0 ' "${fio_sizes[@]}" mixed | sed 's/ $//'; }
 
 # disk_of NAME: the block device of that vDPA device, when it is there.
 disk_of() {
-	local serial
+	local disk
 	for _ in {1..50}; do
-		for serial in /sys/block/vd*/serial; do
-			[ -e "$serial" ] || continue
-			[ "$(cat "$serial" 2> /dev/null)" != "$1" ] || { serial=${serial%/serial}; echo "/dev/${serial##*/}"; return; }
+		for disk in "/sys/bus/vdpa/devices/$1/virtio"*/block/*; do
+			[ ! -e "$disk" ] || { echo "/dev/${disk##*/}"; return; }
 		done
 		sleep 0.1
 	done

@@ -41,28 +41,10 @@ static bool shows(const char *name, const char *text)
 	return false;
 }
 
-struct queue {
-	int idx, size, avail, used, ready, broken;
-	unsigned long long kicks, callbacks;
-};
-
 /* The line of a virtqueue. */
-static int queue(int idx, struct queue *q)
+static int queue(int idx, struct shown_vq *q)
 {
-	char buf[4096], *line = buf;
-	int len = show("virtqueues", buf, sizeof(buf) - 1);
-
-	if (len < 0)
-		return len;
-	buf[len] = 0;
-	while ((line = strchr(line, '\n'))) {
-		if (sscanf(++line, "%d %d %d %d %d %d %llu %llu", &q->idx, &q->size, &q->avail,
-			   &q->used, &q->ready, &q->broken, &q->kicks, &q->callbacks) == 8 &&
-		    q->idx == idx)
-			return 0;
-	}
-
-	return -ENOENT;
+	return shown_vq(TEST_DEV, idx, q);
 }
 
 FIXTURE(debugfs) {
@@ -110,7 +92,7 @@ TEST_F(debugfs, groups)
 TEST_F(debugfs, virtqueues)
 {
 	struct net *n = &self->n;
-	struct queue before, q;
+	struct shown_vq before, q;
 	int i;
 
 	NEED(queue(TXQ, &q) != -ENOENT, "the device doesn't tell");

@@ -99,6 +99,25 @@ int read_file(const char *path, char *buf, size_t size)
 	return len;
 }
 
+int shown_vq(const char *device, int idx, struct shown_vq *vq)
+{
+	char path[128], text[4096], *line = text;
+	int len;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/vdpa/%s/virtqueues", device);
+	len = read_file(path, text, sizeof(text));
+	if (len < 0)
+		return len;
+	while ((line = strchr(line, '\n'))) {
+		if (sscanf(++line, "%d %d %d %d %d %d %llu %llu", &vq->idx, &vq->size, &vq->avail,
+			   &vq->used, &vq->ready, &vq->broken, &vq->kicks, &vq->callbacks) == 8 &&
+		    vq->idx == idx)
+			return 0;
+	}
+
+	return -ENOENT;
+}
+
 int write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

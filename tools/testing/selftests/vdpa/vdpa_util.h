@@ -356,6 +356,16 @@ double now(void);
 /* Reads a small file into @buf; the length, or a negative errno. */
 int read_file(const char *path, char *buf, size_t size);
 int write_file(const char *path, const char *text);
+
+/* What debugfs shows of a virtqueue. */
+struct shown_vq {
+	int idx, size, avail, used, ready, broken;
+	unsigned long long kicks, callbacks;
+};
+
+/* Fills in @vq for virtqueue @idx of a device: 0, or a negative errno. */
+int shown_vq(const char *device, int idx, struct shown_vq *vq);
+
 /* A shell command, its output dropped: its exit status. */
 int run(const char *fmt, ...) __attribute__((__format__(__printf__, 1, 2)));
 

@@ -5,6 +5,7 @@
 # is compiled and run, as root and without privileges; and qemu-storage-daemon. DOC names the
 # document, if it isn't found.
 . "$(dirname "$0")/lib.sh"
+. "$dir/disk.sh"
 
 need_root
 tap_begin
@@ -16,8 +17,7 @@ need gcc "$VDPA" mkfs.ext4 fsck.ext4
 modprobe -q vduse || skip_all "no module vduse"
 modprobe -q virtio_vdpa || skip_all "no module virtio_vdpa"
 modprobe -q virtio_blk
-modprobe -q ext4
-grep -qw ext4 /proc/filesystems || skip_all "no ext4"
+need_ext4
 # Which driver binds is a matter of which is loaded.
 modprobe -rq vhost_vdpa
 
@@ -33,21 +33,13 @@ finish() {
 trap finish EXIT
 mkdir "$work/mnt"
 
-# The disk of the device, once it is there.
-disk() {
-	local node
-	for node in /sys/bus/vdpa/devices/ksdisk/virtio*/block/*; do
-		[ -e "$node" ] && echo "/dev/${node##*/}"
-	done
-}
-
 # sum FILE: past the page cache.
 sum() { dd if="$1" bs=64k iflag=direct 2> /dev/null | sha256sum | cut -d' ' -f1; }
 
 # use_disk NAME: a file system, files, checksums, fsck.
 use_disk() {
 	local node want
-	node=$(disk)
+	node=$(disk_of ksdisk)
 	check "$1: there is a disk" test -b "$node"
 	check "$1: mkfs" mkfs.ext4 -q "$node"
 	check "$1: mount" mount "$node" "$work/mnt"
@@ -118,7 +110,7 @@ step "a daemon that is killed"
 "$work/ramdisk" ksdisk 64 &
 daemon=$!
 check "a device" wait_for 10 "$VDPA" dev add name ksdisk mgmtdev vduse
-node=$(disk)
+node=$(disk_of ksdisk)
 check "its disk" dd if="$node" of=/dev/null bs=4k count=1 iflag=direct
 kill -9 "$daemon"
 wait "$daemon" 2> /dev/null
@@ -160,7 +152,7 @@ if command -v qemu-storage-daemon qemu-img > /dev/null; then
 	qsd
 	check "a device" wait_for 30 "$VDPA" dev add name ksdisk mgmtdev vduse
 	use_disk "qemu-storage-daemon"
-	node=$(disk)
+	node=$(disk_of ksdisk)
 	want=$(sum "$node")
 	# The driver has nothing under way, so a daemon without a record of it can go on.
 	kill -9 "$daemon"

@@ -45,6 +45,8 @@ FIXTURE(blk) {
 	int kick;
 	int running;
 	enum mode mode;
+	/* Which SET_STATUS from now on isn't answered, nor are those after it; 0: none */
+	unsigned int silent_at;
 	unsigned int served;
 	pthread_t thread;
 	int stop;
@@ -158,6 +160,8 @@ static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 
 	if (req->type != VDUSE_SET_STATUS)
 		return;
+	if (self->silent_at && !--self->silent_at)
+		v->answer[VDUSE_SET_STATUS] = ANSWER_LATER;
 	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
 	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
@@ -222,8 +226,31 @@ static int find_node(struct _test_data_blk *self)
 	return self->node[0] ? 0 : -ENODEV;
 }
 
+/* A daemon opens the device and sets it up, before it answers requests. */
+static int open_daemon(struct _test_data_blk *self)
+{
+	struct vduse_vq_eventfd kick = { .fd = self->kick };
+	int rc;
+
+	rc = vduse_open(&self->v);
+	if (!rc)
+		rc = vduse_setup(&self->v);
+	if (!rc)
+		rc = io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kick);
+
+	return rc;
+}
+
+/* Its process has died. */
+static void close_daemon(struct _test_data_blk *self)
+{
+	vduse_stop(&self->v);
+	self->running = 0;
+	close(self->v.fd);
+	self->v.fd = -1;
+}
+
 FIXTURE_SETUP(blk) {
-	struct vduse_vq_eventfd kick = { 0 };
 	struct virtio_blk_config *config = (void *)self->v.space;
 	struct sigaction action = { .sa_handler = on_sigbus };
 
@@ -240,10 +267,7 @@ FIXTURE_SETUP(blk) {
 	self->v.hook_data = self;
 	self->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ASSERT_EQ(0, vduse_create(&self->v));
-	ASSERT_EQ(0, vduse_open(&self->v));
-	ASSERT_EQ(0, vduse_setup(&self->v));
-	kick.fd = self->kick;
-	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	ASSERT_EQ(0, open_daemon(self));
 	ASSERT_EQ(0, vduse_start(&self->v));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, io_thread, self));
 }
@@ -370,18 +394,13 @@ TEST_F(blk, no_stale_data)
 /* The positions of the first virtqueue in debugfs: how many buffers the daemon has, or -1. */
 static int shown(unsigned int *avail)
 {
-	unsigned int size, used, ready, broken;
-	char text[1024], *line;
-	int len;
+	struct shown_vq vq;
 
-	len = read_file("/sys/kernel/debug/vdpa/" VDUSE_DEV "/virtqueues", text, sizeof(text) - 1);
-	text[len > 0 ? len : 0] = 0;
-	line = strchr(text, '\n');
-	if (!line || sscanf(line, "\n0 %u %u %u %u %u ", &size, avail, &used, &ready,
-			    &broken) != 5 || size != QUEUE || ready != 1 || broken)
+	if (shown_vq(VDUSE_DEV, 0, &vq) || vq.size != QUEUE || !vq.ready || vq.broken)
 		return -1;
+	*avail = vq.avail;
 
-	return (uint16_t)(*avail - used);
+	return (uint16_t)(vq.avail - vq.used);
 }
 
 TEST_F(blk, positions_are_shown)
@@ -646,7 +665,6 @@ TEST_F(blk, stopped)
 /* The daemon is gone, with a request; another one takes over and finds it. */
 TEST_F(blk, next_daemon)
 {
-	struct vduse_vq_eventfd kick = { .fd = self->kick };
 	struct io_job job = { .self = self };
 	struct vduse_dev_request req = {
 		.type = VDUSE_SET_STATUS,
@@ -658,12 +676,8 @@ TEST_F(blk, next_daemon)
 	self->mode = STOPPED;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, do_read, &job));
 	sleep(1);
-	vduse_stop(&self->v);
-	self->running = 0;
-	close(self->v.fd);
-	ASSERT_EQ(0, vduse_open(&self->v));
-	ASSERT_EQ(0, vduse_setup(&self->v));
-	ASSERT_EQ(0, io(self->v.fd, VDUSE_VQ_SETUP_KICKFD, &kick));
+	close_daemon(self);
+	ASSERT_EQ(0, open_daemon(self));
 	self->mode = NORMAL;
 	on_request(&self->v, &req);
 	/* Go on behind what has been used */
@@ -701,6 +715,51 @@ TEST_F(blk, probe_with_a_silent_daemon)
 		EXPECT_EQ(0, vduse_del(VDUSE_DEV));
 		EXPECT_GT(15.0, now() - begin);
 		pthread_join(thread, NULL);
+	}
+}
+
+/* Requests of the driver's probe: a reset, and each status. */
+#define PROBE_REQUESTS	5
+
+/*
+ * The daemon dies with one of the requests of the driver's probe: the device can be removed, or the
+ * next daemon gets that request, and the probe goes on.
+ */
+TEST_F(blk, dies_during_probe)
+{
+	unsigned int before, n;
+	pthread_t thread;
+	char buf[4096];
+	double begin;
+	int next;
+
+	for (n = 1; n <= PROBE_REQUESTS; n++) {
+		for (next = 0; next < 2; next++) {
+			before = vduse_asked(&self->v, VDUSE_SET_STATUS);
+			self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+			self->silent_at = n;
+			ASSERT_EQ(0, pthread_create(&thread, NULL, do_add, NULL));
+			while (vduse_asked(&self->v, VDUSE_SET_STATUS) < before + n)
+				usleep(1000);
+			close_daemon(self);
+
+			if (next) {
+				self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
+				ASSERT_EQ(0, open_daemon(self));
+				ASSERT_EQ(0, vduse_start(&self->v));
+				pthread_join(thread, NULL);
+				EXPECT_EQ(0, find_node(self));
+				EXPECT_EQ(0, direct(self, false, buf, sizeof(buf), 0));
+				EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+			} else {
+				begin = now();
+				EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+				EXPECT_GT(15.0, now() - begin);
+				pthread_join(thread, NULL);
+				ASSERT_EQ(0, open_daemon(self));
+				ASSERT_EQ(0, vduse_start(&self->v));
+			}
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ test_disk() {
 	local before after sum cpus
 	add "a device"
 	equal "size" 524288 "$(blockdev --getsz "$disk")"
+	equal "serial number" vb0 "$(cat "/sys/block/${disk#/dev/}/serial")"
 	cpus=$(nproc)
 	equal "virtqueues" $((cpus < 4 ? cpus : 4)) "$(find "/sys/block/${disk#/dev/}/mq/" -mindepth 1 -maxdepth 1 | wc -l)"
 	equal "segments of a request" 254 "$(cat "/sys/block/${disk#/dev/}/queue/max_segments")"

@@ -461,6 +461,26 @@ static size_t vduse_get_config_size(struct vdpa_device *vdpa)
 	return vdpa_to_vduse(vdpa)->config_size;
 }
 
+/*
+ * Status bits of a network device that the driver hasn't negotiated.  virtio_net
+ * acknowledges an announcement, although it has no control virtqueue to do so.
+ * Byte by byte, as the byte order depends on the driver.
+ */
+static void vduse_hide_announce(const struct vduse_dev *dev, unsigned int offset,
+				u8 *buf, unsigned int len)
+{
+	const unsigned int status = offsetof(struct virtio_net_config, status);
+	unsigned int i;
+
+	if (dev->device_id != VIRTIO_ID_NET ||
+	    READ_ONCE(dev->driver_features) & BIT_ULL(VIRTIO_NET_F_GUEST_ANNOUNCE))
+		return;
+
+	for (i = status; i < status + sizeof(__virtio16); i++)
+		if (i >= offset && i - offset < len)
+			buf[i - offset] &= VIRTIO_NET_S_LINK_UP;
+}
+
 static void vduse_get_config(struct vdpa_device *vdpa, unsigned int offset,
 			     void *buf, unsigned int len)
 {
@@ -475,6 +495,7 @@ static void vduse_get_config(struct vdpa_device *vdpa, unsigned int offset,
 	mutex_lock(&dev->config_lock);
 	memcpy(buf, dev->config + offset, len);
 	mutex_unlock(&dev->config_lock);
+	vduse_hide_announce(dev, offset, buf, len);
 }
 
 /* There is no request for it: the configuration space is the daemon's. */

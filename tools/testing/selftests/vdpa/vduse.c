@@ -1095,6 +1095,54 @@ TEST_F(packed, state)
 	EXPECT_EQ(0xfffe, base(fd, 1));
 }
 
+/* ---- configuration ---- */
+
+/* @len bytes of a network device's status, from @off on; -1: an error. */
+static int net_status(int fd, unsigned int off, unsigned int len)
+{
+	struct {
+		uint32_t off, len;
+		uint16_t status;
+	} c = { offsetof(struct virtio_net_config, status) + off, len, 0 };
+
+	return io(fd, VHOST_VDPA_GET_CONFIG, &c) ? -1 : c.status;
+}
+
+/* A driver sees VIRTIO_NET_S_ANNOUNCE if it has negotiated VIRTIO_NET_F_GUEST_ANNOUNCE. */
+TEST_F(control, announcement)
+{
+	const uint64_t features = VF(VIRTIO_F_VERSION_1) | VF(VIRTIO_F_ACCESS_PLATFORM) |
+				  VF(VIRTIO_NET_F_STATUS) | VF(VIRTIO_NET_F_CTRL_VQ);
+	struct virtio_net_config *config = (void *)self->v.space;
+	uint64_t version = 1;
+	int fd;
+
+	run("modprobe -q vhost_vdpa");
+	ASSERT_EQ(0, io(self->v.control, VDUSE_SET_API_VERSION, &version));
+	self->v.config.device_id = VIRTIO_ID_NET;
+	self->v.config.features = features | VF(VIRTIO_NET_F_GUEST_ANNOUNCE);
+	self->v.config.vq_num = 3;
+	self->v.config.ngroups = 2;
+	self->v.config.nas = 2;
+	self->v.config.config_size = sizeof(*config);
+	self->v.groups[2] = 1;
+	memset(config, 0xff, sizeof(*config));
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, vhost_open(&fd));
+
+	EXPECT_EQ(0x0101, net_status(fd, 0, 2));
+	ASSERT_EQ(0, negotiate(fd, features));
+	EXPECT_EQ(0x0101, net_status(fd, 0, 2));
+	EXPECT_EQ(1, net_status(fd, 0, 1));
+	EXPECT_EQ(1, net_status(fd, 1, 1));
+	EXPECT_EQ(0xff, net_status(fd, 2, 1));
+	EXPECT_EQ(0xff, net_status(fd, -1, 1));
+	ASSERT_EQ(0, set_status(fd, 0));
+	ASSERT_EQ(0, negotiate(fd, features | VF(VIRTIO_NET_F_GUEST_ANNOUNCE)));
+	EXPECT_EQ(0xffff, net_status(fd, 0, 2));
+	close(fd);
+}
+
 /* ---- address spaces ---- */
 
 TEST_F(vhost, address_spaces)

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * VDUSE with a virtio driver of this kernel, virtio_net: an interface whose daemon is hostile.
+ * Frames, their virtio-net headers and the configuration space have values that no device has; the
+ * kernel stays well, and the interface goes on working.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "vduse_util.h"
+#include "harness.h"
+
+#define QUEUE		64
+#define BUFFERS		(64UL << 20)
+#define FRAMES		3000
+/* Of the frame by which the test knows that the interface works */
+#define ETH_P_TEST	0x88b8
+
+enum { RX, TX };
+
+static const uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0, 0xab, 0xcd, 1 };
+
+FIXTURE(net) {
+	struct vduse v;
+	/* The receive virtqueue; 0 as long as the driver hasn't set DRIVER_OK */
+	struct vring ring;
+	uint16_t avail, used;
+	char *mem;
+	int running;
+	char name[IFNAMSIZ];
+};
+
+FIXTURE_VARIANT(net) {
+	uint64_t features;
+};
+
+FIXTURE_VARIANT_ADD(net, plain) {
+	.features = 0,
+};
+
+FIXTURE_VARIANT_ADD(net, merged_buffers) {
+	.features = VF(VIRTIO_NET_F_MRG_RXBUF),
+};
+
+#define OFFLOADS (VF(VIRTIO_NET_F_GUEST_CSUM) | VF(VIRTIO_NET_F_GUEST_TSO4) |	\
+		  VF(VIRTIO_NET_F_GUEST_TSO6) | VF(VIRTIO_NET_F_GUEST_ECN) |	\
+		  VF(VIRTIO_NET_F_GUEST_UFO) | VF(VIRTIO_NET_F_CSUM) |		\
+		  VF(VIRTIO_NET_F_HOST_TSO4) | VF(VIRTIO_NET_F_HOST_UFO))
+
+FIXTURE_VARIANT_ADD(net, offloads) {
+	.features = OFFLOADS,
+};
+
+FIXTURE_VARIANT_ADD(net, offloads_and_merged_buffers) {
+	.features = OFFLOADS | VF(VIRTIO_NET_F_MRG_RXBUF),
+};
+
+static void on_request(struct vduse *v, const struct vduse_dev_request *req)
+{
+	struct _test_data_net *self = v->hook_data;
+	struct vduse_vq_info info = { .index = RX };
+
+	if (req->type != VDUSE_SET_STATUS)
+		return;
+	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
+	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return;
+	if (io(v->fd, VDUSE_VQ_GET_INFO, &info) || !info.ready)
+		return;
+	self->mem = vduse_map(v, 0, BUFFERS);
+	self->ring.desc = vduse_map(v, info.desc_addr, 16 * QUEUE);
+	self->ring.avail = vduse_map(v, info.driver_addr, 6 + 2 * QUEUE);
+	self->ring.used = vduse_map(v, info.device_addr, 6 + 8 * QUEUE);
+	if (!self->mem || !self->ring.desc || !self->ring.avail || !self->ring.used) {
+		printf("# the memory can't be mapped\n");
+		return;
+	}
+	self->avail = info.split.avail_index;
+	self->used = self->ring.used->idx;
+	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The interface of the device. */
+static int find_interface(struct _test_data_net *self)
+{
+	char link[300], target[1024];
+	struct dirent *e;
+	ssize_t len;
+	DIR *d = opendir("/sys/class/net");
+
+	self->name[0] = '\0';
+	while (d && (e = readdir(d))) {
+		snprintf(link, sizeof(link), "/sys/class/net/%s", e->d_name);
+		len = readlink(link, target, sizeof(target) - 1);
+		target[len > 0 ? len : 0] = '\0';
+		if (strstr(target, "/" VDUSE_DEV "/"))
+			snprintf(self->name, sizeof(self->name), "%.15s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+
+	return self->name[0] ? 0 : -ENODEV;
+}
+
+/* A network device, which isn't created yet. */
+static int init(struct _test_data_net *self, uint64_t features)
+{
+	struct virtio_net_config *config = (void *)self->v.space;
+	int rc = vduse_init(&self->v, 0);
+
+	self->v.vq_size = QUEUE;
+	self->v.hook = on_request;
+	self->v.hook_data = self;
+	self->v.config.device_id = VIRTIO_ID_NET;
+	self->v.config.vq_num = 2;
+	self->v.config.config_size = sizeof(*config);
+	self->v.config.features |= features | VF(VIRTIO_NET_F_MAC) | VF(VIRTIO_NET_F_STATUS) |
+				   VF(VIRTIO_NET_F_MTU);
+	memset(config, 0, sizeof(*config));
+	memcpy(config->mac, mac, ETH_ALEN);
+	config->status = VIRTIO_NET_S_LINK_UP;
+	config->mtu = 1500;
+
+	return rc;
+}
+
+FIXTURE_SETUP(net) {
+	/* Which driver binds is a matter of which is loaded */
+	run("modprobe -rq vhost_vdpa");
+	run("modprobe -q virtio_net");
+	if (run("modprobe -q vduse") || run("modprobe -q virtio_vdpa"))
+		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
+	ASSERT_EQ(0, init(self, variant->features));
+}
+
+FIXTURE_TEARDOWN(net) {
+	vduse_down(&self->v);
+	EXPECT_NE(0, access("/sys/bus/vdpa/devices/" VDUSE_DEV, F_OK));
+	run("modprobe -rq virtio_vdpa");
+	run("modprobe -q vhost_vdpa");
+}
+
+/* Tells the driver of what it may use. */
+static void notify(struct _test_data_net *self)
+{
+	uint32_t index = RX;
+
+	io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index);
+}
+
+/* The next receive buffer: its head, or -1 if there is none in time. */
+static int next_buffer(struct _test_data_net *self)
+{
+	double until = now() + 10;
+
+	while (self->avail == __atomic_load_n(&self->ring.avail->idx, __ATOMIC_SEQ_CST)) {
+		if (now() > until)
+			return -1;
+		notify(self);
+		usleep(100);
+	}
+
+	return self->ring.avail->ring[self->avail++ % QUEUE] % QUEUE;
+}
+
+/* Writes to a receive buffer: how much of it fits. */
+static size_t put(struct _test_data_net *self, int head, const void *from, size_t len)
+{
+	struct vring_desc *d = &self->ring.desc[head];
+	size_t done = 0, part;
+	int n;
+
+	for (n = 0; n < QUEUE; n++) {
+		part = d->len < len - done ? d->len : len - done;
+		if (d->addr < BUFFERS && part <= BUFFERS - d->addr)
+			memcpy(self->mem + d->addr, (const char *)from + done, part);
+		done += part;
+		if (!(d->flags & VRING_DESC_F_NEXT))
+			break;
+		d = &self->ring.desc[d->next % QUEUE];
+	}
+
+	return done;
+}
+
+static void use(struct _test_data_net *self, int head, uint32_t len)
+{
+	struct vring_used_elem *e = &self->ring.used->ring[self->used % QUEUE];
+
+	e->id = head;
+	e->len = len;
+	__atomic_store_n(&self->ring.used->idx, ++self->used, __ATOMIC_SEQ_CST);
+}
+
+/* A number that is often one that hurts. */
+static uint16_t odd(void)
+{
+	static const uint16_t values[] = {
+		0, 1, 2, 12, 14, 20, 34, 54, 60, 1500, 1514, 0x7fff, 0x8000, 0xfffe, 0xffff
+	};
+
+	return rand() % 4 ? values[rand() % ARRAY_LEN(values)] : rand();
+}
+
+/* A frame to the interface that looks right as far as chance wants, with a header that doesn't. */
+static size_t make_frame(uint8_t *buf, size_t size)
+{
+	static const uint8_t gso[] = { 0, 1, 3, 4, 0x80, 0x81, 0x84, 5, 0xff };
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 47, 255 };
+	static const uint16_t types[] = { ETH_P_IP, ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, 0 };
+	struct virtio_net_hdr_mrg_rxbuf *hdr = (void *)buf;
+	struct ethhdr *eth = (void *)(hdr + 1);
+	struct iphdr *ip = (void *)(eth + 1);
+	size_t i, len = rand() % 2 ? rand() % size : rand() % 200;
+
+	for (i = 0; i < size; i++)
+		buf[i] = rand();
+	hdr->hdr.flags = rand() % 4;
+	hdr->hdr.gso_type = gso[rand() % ARRAY_LEN(gso)];
+	hdr->hdr.hdr_len = odd();
+	hdr->hdr.gso_size = odd();
+	hdr->hdr.csum_start = odd();
+	hdr->hdr.csum_offset = odd();
+	hdr->num_buffers = rand() % 3 ? 1 : odd();
+	if (rand() % 8)
+		memcpy(eth->h_dest, mac, ETH_ALEN);
+	eth->h_proto = htons(types[rand() % ARRAY_LEN(types)]);
+	if (rand() % 4) {
+		ip->version = 4;
+		ip->ihl = rand() % 4 ? 5 : rand();
+		ip->tot_len = htons(rand() % 2 ? len : odd());
+		ip->frag_off = rand() % 2 ? 0 : rand();
+		ip->protocol = protocols[rand() % ARRAY_LEN(protocols)];
+		ip->daddr = htonl(0xc0000201);
+	}
+
+	return len;
+}
+
+/* A frame that is right, with a number: does it come? */
+static int works(struct _test_data_net *self)
+{
+	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_TEST) };
+	struct {
+		struct virtio_net_hdr_mrg_rxbuf hdr;
+		struct ethhdr eth;
+		uint32_t number;
+		uint8_t pad[60];
+	} __attribute__((__packed__)) out = { .hdr.num_buffers = 1 }, in;
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_TEST)), head, rc = -ETIMEDOUT;
+	const size_t len = sizeof(out) - sizeof(out.hdr);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+	sll.sll_ifindex = if_nametoindex(self->name);
+	if (fd < 0 || bind(fd, (void *)&sll, sizeof(sll)))
+		return -errno;
+	memcpy(out.eth.h_dest, mac, ETH_ALEN);
+	out.eth.h_proto = htons(ETH_P_TEST);
+	out.number = rand();
+	head = next_buffer(self);
+	if (head >= 0) {
+		put(self, head, &out, sizeof(out));
+		use(self, head, sizeof(out));
+		notify(self);
+		while (rc && poll(&pfd, 1, 5000) > 0)
+			if (recv(fd, &in.eth, len, 0) == (ssize_t)len && in.number == out.number)
+				rc = 0;
+	}
+	close(fd);
+
+	return rc;
+}
+
+TEST_F(net, hostile_frames)
+{
+	static uint8_t buf[70000];
+	size_t len, room;
+	int i, head;
+
+	srand(1);
+	ASSERT_EQ(0, vduse_up(&self->v));
+	ASSERT_EQ(0, find_interface(self));
+	EXPECT_EQ(0, run("ip addr add 192.0.2.1/24 dev %s", self->name));
+	EXPECT_EQ(0, run("ip link set %s up", self->name));
+	ASSERT_EQ(1, self->running);
+	ASSERT_EQ(0, works(self));
+	for (i = 0; i < FRAMES; i++) {
+		head = next_buffer(self);
+		ASSERT_LE(0, head);
+		len = make_frame(buf, i % 16 ? 2000 : sizeof(buf));
+		room = put(self, head, buf, len);
+		/* Some are shorter than they say, or have no bytes at all */
+		use(self, head, rand() % 16 ? room : rand() % (room + 1));
+		if (rand() % 8 == 0)
+			notify(self);
+	}
+	/* What waits for further buffers of a frame gets them from these */
+	for (i = 0; i < 5 && works(self); i++)
+		;
+	EXPECT_EQ(0, works(self));
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+}
+
+/* Values that the driver may use as they are. The device may be refused, or work. */
+TEST_F(net, hostile_configurations)
+{
+	static const uint16_t mtus[] = { 0, 1, 67, 68, 1500, 0x7fff, 0xffff };
+	struct virtio_net_config *config = (void *)self->v.space;
+	size_t i, k;
+
+	for (i = 0; i < ARRAY_LEN(mtus); i++) {
+		for (k = 0; k < 3; k++) {
+			config->mtu = mtus[i];
+			/* Its own address, that of a group, none */
+			memset(config->mac, k == 1 ? 0xff : 0, ETH_ALEN);
+			if (!k)
+				memcpy(config->mac, mac, ETH_ALEN);
+			config->status = i & 1 ? 0xffff : 0;
+			config->max_virtqueue_pairs = mtus[i];
+			if (k == 2)
+				self->v.config.features |= VF(VIRTIO_NET_F_STANDBY) |
+							   VF(VIRTIO_NET_F_SPEED_DUPLEX);
+			ASSERT_EQ(0, vduse_up(&self->v));
+			if (!find_interface(self)) {
+				run("ip addr add 192.0.2.1/24 dev %s", self->name);
+				run("ip link set %s up", self->name);
+				run("ping -c 1 -W 1 192.0.2.2");
+			}
+			vduse_down(&self->v);
+			ASSERT_EQ(0, init(self, variant->features));
+		}
+	}
+}
+
+TEST_HARNESS_MAIN

@@ -108,6 +108,14 @@ copying() {
 	done
 }
 
+# git ignores the programs that the selftests build, and nothing else there.
+ignored() {
+	local tests=tools/testing/selftests/vdpa
+	# shellcheck disable=SC2016
+	scripts/tree && diff <(sed 1d build/linux/$tests/.gitignore) <(make -s -C $tests KSRC="$PWD/build/linux" --no-print-directory \
+		--eval 'list:; @for p in $(notdir $(TEST_GEN_PROGS) $(TEST_GEN_PROGS_EXTENDED)); do echo $$p; done' list | LC_ALL=C sort)
+}
+
 ci() { [ -x .ci/run ] && grep -q 'make test' .ci/run && grep -q 'make test' README.md; }
 
 check 'shellcheck has nothing to say' shell
@@ -120,5 +128,6 @@ check 'the nineteen changes are where the README says' starts
 check 'the costs in the README and the document are what was recorded' costs
 check 'every file names its license, and the texts are here' license
 check 'COPYING and LICENSES are those of the kernel' copying
+check 'git ignores what the selftests build' ignored
 check 'CI runs the command of the README' ci
 finish

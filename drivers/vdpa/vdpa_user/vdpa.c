@@ -519,7 +519,13 @@ static u32 vduse_get_generation(struct vdpa_device *vdpa)
 static int vduse_set_group_asid(struct vdpa_device *vdpa, unsigned int group,
 				unsigned int asid)
 {
-	return vduse_set_group_asid_msg(vdpa_to_vduse(vdpa), group, asid);
+	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
+
+	/* Version 0 has no such request, and one address space: no change */
+	if (!dev->api_version)
+		return 0;
+
+	return vduse_set_group_asid_msg(dev, group, asid);
 }
 
 static int vduse_suspend(struct vdpa_device *vdpa)

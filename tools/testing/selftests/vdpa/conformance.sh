@@ -9,11 +9,12 @@
 
 need_root
 need "$VDPA"
-daemon=
+daemon= image=
 finish() {
 	"$VDPA" dev del vdpa0 2> /dev/null
 	"$VDPA" dev del ksft0 2> /dev/null
 	[ -z "$daemon" ] || kill "$daemon" 2> /dev/null
+	rm -f "$image"
 }
 trap finish EXIT
 
@@ -128,6 +129,7 @@ if [ -x "$out/vduse_net" ] && modprobe -q vduse; then
 	vduse="$not_ours|the device (can't be resumed|maps files, and pins no memory)"
 	vduse="$vduse|the device has (too few address spaces|no doorbells)"
 	vduse="$vduse|the configuration space can't be written"
+	disk="$vduse|not a network device|the device's virtqueues share groups|the device (can't be suspended|has too few virtqueues)"
 	start_daemon vdpa0 52:54:00:77:77:77
 	mgmtdev=vduse
 	on "a daemon"
@@ -150,6 +152,26 @@ if [ -x "$out/vduse_net" ] && modprobe -q vduse; then
 	run netlink 10 "$vduse"
 	unset VDPA_MGMTDEV
 	end_daemon
+
+	# A disk, in version 0 of the uAPI. What is in its rings is qemu-storage-daemon's concern, which they can end.
+	if command -v qemu-storage-daemon > /dev/null; then
+		image=$(mktemp)
+		truncate -s 20M "$image"
+		qemu-storage-daemon --blockdev "driver=file,node-name=disk,filename=$image" \
+			--export vduse-blk,id=export,node-name=disk,name=vdpa0,writable=on,num-queues=3 &
+		daemon=$!
+		check "qemu-storage-daemon" wait_for 30 "$VDPA" dev add name vdpa0 mgmtdev vduse
+		which="a disk in userspace, version 0"
+		VDPA_DEVICE=$(vhost_dev vdpa0)
+		export VDPA_DEVICE
+		run ioctl 14 "$disk"
+		run iotlb 24 "$disk"
+		unset VDPA_DEVICE
+		check "the device goes" "$VDPA" dev del vdpa0
+		end_daemon
+	else
+		skip "a disk in userspace" "no qemu-storage-daemon"
+	fi
 else
 	skip "a daemon" "no module vduse"
 fi

@@ -1153,6 +1153,11 @@ TEST_F(vhost, address_spaces)
 
 	if (!variant->version) {
 		EXPECT_NE(0, map(fd, 1, IOVA, SIZE, self->mem, VHOST_ACCESS_RW));
+		/* The daemon doesn't know the request. */
+		self->v.answer[VDUSE_SET_VQ_GROUP_ASID] = ANSWER_FAILED;
+		EXPECT_EQ(0, bind_group(fd, 0, 0));
+		EXPECT_EQ(-EINVAL, bind_group(fd, 0, 1));
+		EXPECT_EQ(0, vduse_asked(&self->v, VDUSE_SET_VQ_GROUP_ASID));
 		return;
 	}
 

@@ -16,7 +16,9 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
+#include <uapi/linux/virtio_blk.h>
 #include <uapi/linux/virtio_config.h>
+#include <uapi/linux/virtio_ids.h>
 
 #include "vduse.h"
 
@@ -604,6 +606,22 @@ static long vduse_iotlb_umem(struct vduse_dev *dev, void __user *argp, bool reg)
 	return ret;
 }
 
+/*
+ * virtio_blk takes the fields of a disk to fit together, but reads one after the
+ * other: only the capacity may change while the device is on the bus.
+ */
+static bool vduse_config_fixed(const struct vduse_dev *dev, const u8 *config)
+{
+	const u32 from = sizeof_field(struct virtio_blk_config, capacity);
+
+	lockdep_assert_held(&dev->lock);
+	lockdep_assert_held(&dev->config_lock);
+
+	return dev->vdev && dev->device_id == VIRTIO_ID_BLOCK &&
+	       dev->config_size > from &&
+	       memcmp(config + from, dev->config + from, dev->config_size - from);
+}
+
 static long vduse_dev_set_config(struct vduse_dev *dev,
 				 struct vduse_config_data __user *argp)
 {
@@ -626,16 +644,20 @@ static long vduse_dev_set_config(struct vduse_dev *dev,
 		return -ENOMEM;
 	}
 
+	mutex_lock(&dev->lock);
 	mutex_lock(&dev->config_lock);
 	memcpy(config, dev->config, dev->config_size);
 	memcpy(config + data.offset, buf, data.length);
-	if (vduse_config_ok(dev->device_id, dev->features, dev->nvqs, config,
-			    dev->config_size)) {
+	if (vduse_config_fixed(dev, config)) {
+		ret = -EBUSY;
+	} else if (vduse_config_ok(dev->device_id, dev->features, dev->nvqs,
+				   config, dev->config_size)) {
 		swap(dev->config, config);
 		dev->generation++;
 		ret = 0;
 	}
 	mutex_unlock(&dev->config_lock);
+	mutex_unlock(&dev->lock);
 	kfree(config);
 	kfree(buf);
 

@@ -28,6 +28,12 @@
 #define VDUSE_VQS_MAX		0xffff
 /* Blocks of 2^16 logical blocks */
 #define VDUSE_BLOCK_EXP_MAX	16
+/* The best size of a request: twice as much is read ahead */
+#define VDUSE_IO_OPT_MAX	(64U << 20)
+/* Segments of a request, for each of which virtio_blk allocates memory in advance */
+#define VDUSE_SEG_MAX		1024
+/* Segments of all requests of a virtqueue */
+#define VDUSE_SEGS_SUM		(2U << 20)
 #define VDUSE_MSG_TIMEOUT	30
 #define VDUSE_MSG_TIMEOUT_MAX	600
 
@@ -324,6 +330,14 @@ static bool vduse_features_ok(const struct vduse_dev_config *info, u64 version)
 	       !(info->features & refused);
 }
 
+/* Segments of a request that virtio_blk makes room for */
+static u32 vduse_blk_segs(u64 features, const struct virtio_blk_config *blk)
+{
+	u32 segs = le32_to_cpu((__force __le32)blk->seg_max);
+
+	return features & BIT_ULL(VIRTIO_BLK_F_SEG_MAX) && segs ? segs : 1;
+}
+
 /**
  * vduse_config_ok - check a configuration space
  * @device_id: virtio device ID
@@ -341,7 +355,7 @@ bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
 		     u32 size)
 {
 	struct virtio_blk_config blk = {};
-	u32 blk_size, num_queues;
+	u32 blk_size, num_queues, segs;
 
 	if (device_id != VIRTIO_ID_BLOCK)
 		return true;
@@ -349,27 +363,61 @@ bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
 	memcpy(&blk, config, min_t(size_t, size, sizeof(blk)));
 	if (le64_to_cpu((__force __le64)blk.capacity) > LLONG_MAX >> SECTOR_SHIFT)
 		return false;
-	if (features & BIT_ULL(VIRTIO_BLK_F_SEG_MAX) &&
-	    le32_to_cpu((__force __le32)blk.seg_max) > USHRT_MAX)
+	segs = vduse_blk_segs(features, &blk);
+	if (segs > VDUSE_SEG_MAX)
 		return false;
 	blk_size = le32_to_cpu((__force __le32)blk.blk_size);
 	if (features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) &&
 	    (blk_size < SECTOR_SIZE || blk_size > PAGE_SIZE ||
 	     !is_power_of_2(blk_size)))
 		return false;
+	if (!(features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE)))
+		blk_size = SECTOR_SIZE;
 	if (features & BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) &&
-	    blk.physical_block_exp > VDUSE_BLOCK_EXP_MAX)
+	    (blk.physical_block_exp > VDUSE_BLOCK_EXP_MAX ||
+	     le32_to_cpu((__force __le32)blk.opt_io_size) >
+	     VDUSE_IO_OPT_MAX / blk_size))
 		return false;
 	num_queues = le16_to_cpu((__force __le16)blk.num_queues);
 	if (features & BIT_ULL(VIRTIO_BLK_F_MQ) &&
 	    (!num_queues || num_queues > nvqs))
 		return false;
 	if (features & BIT_ULL(VIRTIO_BLK_F_DISCARD) &&
-	    le32_to_cpu((__force __le32)blk.discard_sector_alignment) >
-	    UINT_MAX >> SECTOR_SHIFT)
+	    (le32_to_cpu((__force __le32)blk.discard_sector_alignment) >
+	     UINT_MAX >> SECTOR_SHIFT ||
+	     le32_to_cpu((__force __le32)blk.max_discard_seg) > segs))
 		return false;
 
 	return true;
+}
+
+/**
+ * vduse_vq_num_ok - check the size of a virtqueue for a virtio driver of this kernel
+ * @dev: the device
+ * @num: the size
+ *
+ * The drivers wait for ever if the virtqueue can't take a request at all, and
+ * virtio_blk allocates memory for the segments of as many requests as there are
+ * descriptors.
+ *
+ * Return: true if the driver can do with that size.
+ */
+bool vduse_vq_num_ok(struct vduse_dev *dev, u32 num)
+{
+	struct virtio_blk_config blk = {};
+	/* A header and a socket buffer */
+	u32 segs = MAX_SKB_FRAGS + 2;
+
+	if (dev->device_id == VIRTIO_ID_BLOCK) {
+		mutex_lock(&dev->config_lock);
+		memcpy(&blk, dev->config,
+		       min_t(size_t, dev->config_size, sizeof(blk)));
+		mutex_unlock(&dev->config_lock);
+		/* With a header and a status */
+		segs = vduse_blk_segs(dev->features, &blk) + 2;
+	}
+
+	return num >= segs && num <= VDUSE_SEGS_SUM / segs;
 }
 
 static bool vduse_groups_ok(const struct vduse_dev_config *info, u64 version)

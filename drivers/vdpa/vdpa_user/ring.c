@@ -18,14 +18,21 @@
  * driver gets them back, with a length of 0.
  */
 #include <linux/bitmap.h>
+#include <linux/if_vlan.h>
 #include <linux/log2.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/virtio_byteorder.h>
 #include <linux/virtio_ring.h>
 #include <uapi/linux/virtio_config.h>
+#include <uapi/linux/virtio_ids.h>
+#include <uapi/linux/virtio_net.h>
 
 #include "vduse.h"
+
+/* The largest frame that virtio_net can take, with its header */
+#define VDUSE_FRAME_MAX	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + \
+			 VLAN_ETH_HLEN + ETH_MAX_MTU)
 
 /**
  * struct vduse_ring - the two copies of a ring
@@ -35,6 +42,7 @@
  * @avail: next index of the available ring to copy
  * @used: next index of the used ring to copy
  * @broken: the daemon's copy isn't used any more
+ * @len_max: how many bytes the device may write to a buffer
  * @drv: the driver's copy
  * @dmn: the daemon's copy, which can change at any time
  * @busy: buffers that the daemon has, by their heads
@@ -49,6 +57,7 @@ struct vduse_ring {
 	u16 avail;
 	u16 used;
 	bool broken;
+	u32 len_max;
 	struct vring drv;
 	struct vring dmn;
 	unsigned long *busy;
@@ -76,7 +85,8 @@ static __virtio16 to_virtio16(const struct vduse_ring *ring, u16 val)
  * @vq: the virtqueue; the caller holds &vduse_dev.vq_lock
  *
  * Return: the ring, or an ERR_PTR(): -EINVAL if the virtqueue isn't in memory that
- * was allocated with the DMA API, or not a valid split one; -ENOMEM.
+ * was allocated with the DMA API, or not a valid split one, or has a size that
+ * the driver can't do with; -ENOMEM.
  */
 struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 				    const struct vduse_vq *vq)
@@ -84,7 +94,8 @@ struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 	struct vduse_bounce *bounce = dev->bounce;
 	struct vduse_ring *ring;
 
-	if (!is_power_of_2(vq->num) || vq->num > vq->num_max)
+	if (!is_power_of_2(vq->num) || vq->num > vq->num_max ||
+	    !vduse_vq_num_ok(dev, vq->num))
 		return ERR_PTR(-EINVAL);
 
 	ring = kvzalloc(struct_size(ring, len, vq->num), GFP_KERNEL);
@@ -100,6 +111,8 @@ struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 	ring->le = virtio_legacy_is_little_endian() ||
 		   dev->driver_features & BIT_ULL(VIRTIO_F_VERSION_1);
 	ring->num = vq->num;
+	/* virtio_net has room for more than it can put into a socket buffer */
+	ring->len_max = dev->device_id == VIRTIO_ID_NET ? VDUSE_FRAME_MAX : U32_MAX;
 	ring->drv.num = vq->num;
 	ring->dmn.num = vq->num;
 	ring->drv.desc = vduse_bounce_ring(bounce, vq->desc_addr,
@@ -197,7 +210,8 @@ static void vduse_ring_take(struct vduse_ring *ring)
 			head = to_cpu16(ring, ring->drv.avail->ring[slot]) &
 			       (ring->num - 1);
 			if (!ring->broken) {
-				ring->len[head] = vduse_ring_copy(ring, head);
+				ring->len[head] = min(vduse_ring_copy(ring, head),
+						      ring->len_max);
 				ring->dmn.avail->ring[slot] =
 					to_virtio16(ring, head);
 			}

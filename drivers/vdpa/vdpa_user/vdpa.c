@@ -34,14 +34,15 @@ void vduse_vq_call(struct vduse_dev *dev, struct vduse_vq *vq)
 		vq->cb.callback(vq->cb.private);
 		vq->callbacks++;
 	}
+	/* With the lock, for which vduse_vdpa_free() waits: the device is on the bus */
+	if (!ok)
+		vduse_break(dev);
 	spin_unlock_bh(&vq->irq_lock);
 
 	WRITE_ONCE(dev->progress, dev->progress + 1);
-	if (!ok) {
+	if (!ok)
 		dev_warn(dev->dev, "the daemon corrupts virtqueue %td\n",
 			 vq - dev->vqs);
-		vduse_break(dev);
-	}
 }
 
 /**
@@ -486,14 +487,14 @@ static void vduse_get_config(struct vdpa_device *vdpa, unsigned int offset,
 {
 	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
 
-	/* Nothing that happens to be in the driver's buffer */
-	if (offset > dev->config_size || len > dev->config_size - offset) {
-		memset(buf, 0, len);
+	/* What isn't there reads as 0, also a part of a field: see vduse_config_ok() */
+	memset(buf, 0, len);
+	if (offset >= dev->config_size)
 		return;
-	}
 
 	mutex_lock(&dev->config_lock);
-	memcpy(buf, dev->config + offset, len);
+	memcpy(buf, dev->config + offset,
+	       min(len, dev->config_size - offset));
 	mutex_unlock(&dev->config_lock);
 	vduse_hide_announce(dev, offset, buf, len);
 }
@@ -589,8 +590,9 @@ static void vduse_vdpa_free(struct vdpa_device *vdpa)
 	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
 
 	cancel_delayed_work_sync(&dev->dying_work);
-	cancel_work_sync(&dev->broken_work);
+	/* Nothing breaks the device any more once its virtqueues are reset */
 	vduse_reset_state(dev);
+	cancel_work_sync(&dev->broken_work);
 	vduse_as_reset(dev);
 
 	/* Nobody sends a request until it is on the bus again */
@@ -658,14 +660,21 @@ void __init vduse_vdpa_init(void)
  * Features that a virtio driver of this kernel isn't offered. ring.c knows split
  * virtqueues only. virtio_net waits for the answer to a control command without a
  * time limit, with the lock that all network interfaces share, and the virtio_net
- * of 5.10 keeps the CPU, which the daemon may need.
+ * of 5.10 keeps the CPU, which the daemon may need. So large receive offload
+ * can't be switched off, but the kernel warns if it can't be. A standby device
+ * takes over the network card that has its MAC address.
  */
 static u64 vduse_user_features(const struct vduse_dev *dev)
 {
 	u64 features = BIT_ULL(VIRTIO_F_RING_PACKED);
 
 	if (dev->device_id == VIRTIO_ID_NET)
-		features |= BIT_ULL(VIRTIO_NET_F_CTRL_VQ) |
+		features |= BIT_ULL(VIRTIO_NET_F_GUEST_TSO4) |
+			    BIT_ULL(VIRTIO_NET_F_GUEST_TSO6) |
+			    BIT_ULL(VIRTIO_NET_F_GUEST_ECN) |
+			    BIT_ULL(VIRTIO_NET_F_GUEST_UFO) |
+			    BIT_ULL(VIRTIO_NET_F_STANDBY) |
+			    BIT_ULL(VIRTIO_NET_F_CTRL_VQ) |
 			    BIT_ULL(VIRTIO_NET_F_CTRL_GUEST_OFFLOADS) |
 			    BIT_ULL(VIRTIO_NET_F_CTRL_RX) |
 			    BIT_ULL(VIRTIO_NET_F_CTRL_VLAN) |

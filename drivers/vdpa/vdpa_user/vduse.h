@@ -269,6 +269,7 @@ extern struct workqueue_struct *vduse_wq;
 struct vduse_dev *vduse_dev_open(int minor);
 bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
 		     u32 size);
+bool vduse_vq_num_ok(struct vduse_dev *dev, u32 num);
 
 /* vdpa.c */
 void vduse_vdpa_init(void);

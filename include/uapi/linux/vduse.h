@@ -110,7 +110,10 @@ struct vduse_config_data {
 	__u8 buffer[];
 };
 
-/* Change the configuration space. */
+/*
+ * Change the configuration space. EINVAL: not a valid one. EBUSY: the disk is on
+ * the vDPA bus, and it isn't its capacity.
+ */
 #define VDUSE_DEV_SET_CONFIG	_IOW(VDUSE_BASE, 0x12, struct vduse_config_data)
 
 /* Notify the driver that the configuration space has changed. */

@@ -59,8 +59,9 @@ on() {
 start_daemon() {
 	"$out/vduse_net" "$1" "$2" > /dev/null 2>&1 &
 	daemon=$!
-	wait_for 10 test -c "/dev/vduse/$1"
-	sleep 1
+	wait_for 30 test -c "/dev/vduse/$1"
+	# Until it has set the device up
+	sleep 3
 }
 end_daemon() {
 	kill "$daemon"
@@ -160,10 +161,11 @@ if [ -x "$out/vduse_net" ] && modprobe -q vduse; then
 		qemu-storage-daemon --blockdev "driver=file,node-name=disk,filename=$image" \
 			--export vduse-blk,id=export,node-name=disk,name=vdpa0,writable=on,num-queues=3 &
 		daemon=$!
-		check "qemu-storage-daemon" wait_for 30 "$VDPA" dev add name vdpa0 mgmtdev vduse
+		wait_for 30 "$VDPA" dev add name vdpa0 mgmtdev vduse
 		which="a disk in userspace, version 0"
 		VDPA_DEVICE=$(vhost_dev vdpa0)
 		export VDPA_DEVICE
+		check "qemu-storage-daemon" test -c "$VDPA_DEVICE"
 		run ioctl 14 "$disk"
 		run iotlb 24 "$disk"
 		unset VDPA_DEVICE

@@ -40,7 +40,7 @@ fio_names() { printf '%s;0 ' "${fio_sizes[@]}" mixed | sed 's/ $//'; }
 # disk_of NAME: the block device of that vDPA device, when it is there.
 disk_of() {
 	local disk
-	for _ in {1..50}; do
+	for _ in {1..300}; do
 		for disk in "/sys/bus/vdpa/devices/$1/virtio"*/block/*; do
 			[ ! -e "$disk" ] || { echo "/dev/${disk##*/}"; return; }
 		done

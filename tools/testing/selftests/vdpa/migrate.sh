@@ -100,7 +100,8 @@ dropped() {
 		"$VDPA" dev vstats show vdpa1 qidx 0
 	} 2> /dev/null | grep -o 'drops [0-9]*' | awk '{ n += $2 } END { print n + 0 }'
 }
-accounted() { [ "$(count "$1" lost)" = "$(dropped)" ]; }
+# The guest's kernel sends frames of its own, too.
+accounted() { [ "$(count "$1" lost)" -le "$(dropped)" ]; }
 
 # goes_on NAME WHEN: the guest is there and loops frames, and none has vanished.
 goes_on() {

@@ -242,19 +242,26 @@ TEST_F(control, bad_configurations)
 	BAD(blk->capacity = ~0ULL);
 	BAD(blk->capacity = 1ULL << 54);
 	BAD_BLK(SEG_MAX, blk->seg_max = ~0U);
-	BAD_BLK(SEG_MAX, blk->seg_max = 0x10000);
+	BAD_BLK(SEG_MAX, blk->seg_max = 1025);
 	BAD_BLK(BLK_SIZE, blk->blk_size = 0);
 	BAD_BLK(BLK_SIZE, blk->blk_size = 256);
 	BAD_BLK(BLK_SIZE, blk->blk_size = 513);
 	BAD_BLK(BLK_SIZE, blk->blk_size = 8192);
 	BAD_BLK(BLK_SIZE, c->config_size = 20);
 	BAD_BLK(TOPOLOGY, blk->physical_block_exp = 17);
+	BAD_BLK(TOPOLOGY, blk->opt_io_size = 0x20001);
 	BAD_BLK(MQ, blk->num_queues = 0);
 	BAD_BLK(MQ, blk->num_queues = 2);
 	BAD_BLK(DISCARD, blk->discard_sector_alignment = 1 << 23);
+	/* More than a request has */
+	BAD_BLK(DISCARD, blk->max_discard_seg = 2);
 
 	/* Nor later */
-	c->features |= VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_MQ);
+	c->features |= VF(VIRTIO_BLK_F_BLK_SIZE) | VF(VIRTIO_BLK_F_MQ) | VF(VIRTIO_BLK_F_SEG_MAX) |
+		       VF(VIRTIO_BLK_F_TOPOLOGY) | VF(VIRTIO_BLK_F_DISCARD);
+	blk->seg_max = 1024;
+	blk->max_discard_seg = 1024;
+	blk->opt_io_size = 0x4000;
 	blk->blk_size = 512;
 	blk->num_queues = 1;
 	ASSERT_EQ(0, vduse_create(&self->v));

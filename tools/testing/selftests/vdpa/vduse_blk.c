@@ -718,6 +718,107 @@ TEST_F(blk, probe_with_a_silent_daemon)
 	}
 }
 
+static int set_config(struct _test_data_blk *self, uint32_t offset, uint32_t len, uint64_t value)
+{
+	struct {
+		struct vduse_config_data data;
+		uint64_t value;
+	} __attribute__((__packed__)) set = { { offset, len }, value };
+
+	return io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set);
+}
+
+/* Creates the device anew, with what has changed in self->v. */
+static int anew(struct _test_data_blk *self)
+{
+	char name[VDUSE_NAME_MAX];
+	int rc;
+
+	close_daemon(self);
+	memcpy(name, self->v.config.name, sizeof(name));
+	rc = io(self->v.control, VDUSE_DESTROY_DEV, name);
+	if (!rc)
+		rc = vduse_create(&self->v);
+	if (!rc)
+		rc = open_daemon(self);
+	if (!rc)
+		rc = vduse_start(&self->v);
+
+	return rc;
+}
+
+/* The driver gives up a device whose virtqueue can't take a request, or takes too much memory. */
+TEST_F(blk, size_of_the_virtqueue)
+{
+	static const struct {
+		unsigned int size, seg_max;
+		bool works;
+	} sizes[] = {
+		{ 1, 0 }, { 2, 0 }, { 4, 0, true }, { 2, 1 }, { 4, 1, true }, { 16, 62 },
+		{ 64, 62, true }, { 64, 63 }, { 32768, 1024 }, { 32768, 100 },
+	};
+	struct virtio_blk_config *config = (void *)self->v.space;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(sizes); i++) {
+		self->v.vq_size = sizes[i].size;
+		if (sizes[i].seg_max)
+			self->v.config.features |= VF(VIRTIO_BLK_F_SEG_MAX);
+		config->seg_max = sizes[i].seg_max;
+		/* Nothing is read from it: the daemon serves a virtqueue of another size */
+		config->capacity = 0;
+		ASSERT_EQ(0, anew(self));
+		EXPECT_EQ(sizes[i].works ? 0 : -ENODEV, add(self)) {
+			TH_LOG("size %u, seg_max %u", sizes[i].size, sizes[i].seg_max);
+		}
+		EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+	}
+}
+
+/* A field that isn't there as a whole is the same for the check and for the driver. */
+TEST_F(blk, cut_configuration)
+{
+	struct virtio_blk_config *config = (void *)self->v.space;
+
+	self->v.config.features |= VF(VIRTIO_BLK_F_MQ) | VF(VIRTIO_BLK_F_BLK_SIZE);
+	config->blk_size = 512;
+	config->num_queues = 1;
+	self->v.config.config_size = offsetof(struct virtio_blk_config, num_queues) + 1;
+	ASSERT_EQ(0, anew(self));
+	EXPECT_EQ(0, add(self));
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+
+	self->v.config.features &= ~VF(VIRTIO_BLK_F_MQ);
+	self->v.config.config_size = offsetof(struct virtio_blk_config, blk_size) + 2;
+	ASSERT_EQ(0, anew(self));
+	EXPECT_EQ(0, add(self));
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+}
+
+/* Fields of a disk that the driver may have read already don't change. */
+TEST_F(blk, changed_configuration)
+{
+	const struct virtio_blk_config *config = (void *)self->v.space;
+	const uint32_t seg_max = offsetof(struct virtio_blk_config, seg_max);
+	char path[400], text[32];
+
+	EXPECT_EQ(0, set_config(self, seg_max, 4, 1));
+	ASSERT_EQ(0, add(self));
+	EXPECT_EQ(-EBUSY, set_config(self, seg_max, 4, 2));
+	EXPECT_EQ(-EBUSY, set_config(self, seg_max + 3, 1, 1));
+	EXPECT_EQ(0, set_config(self, seg_max, 4, 1));
+	EXPECT_EQ(-EINVAL, set_config(self, 0, 8, ~0ULL));
+	EXPECT_EQ(0, set_config(self, 0, 8, config->capacity / 2));
+	EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
+	snprintf(path, sizeof(path), "/sys/block/%s/size", self->node + strlen("/dev/"));
+	EXPECT_EQ(0, run("for i in $(seq 100); do grep -qx %d %s && exit 0; sleep 0.1; done; exit 1",
+			 SECTORS / 2, path));
+	EXPECT_LT(0, read_file(path, text, sizeof(text)));
+	EXPECT_EQ(SECTORS / 2, atoi(text));
+	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+	EXPECT_EQ(0, set_config(self, seg_max, 4, 2));
+}
+
 /* Requests of the driver's probe: a reset, and each status. */
 #define PROBE_REQUESTS	5
 
@@ -731,7 +832,7 @@ TEST_F(blk, dies_during_probe)
 	pthread_t thread;
 	char buf[4096];
 	double begin;
-	int next;
+	int next, i;
 
 	for (n = 1; n <= PROBE_REQUESTS; n++) {
 		for (next = 0; next < 2; next++) {
@@ -739,8 +840,12 @@ TEST_F(blk, dies_during_probe)
 			self->v.answer[VDUSE_SET_STATUS] = ANSWER_OK;
 			self->silent_at = n;
 			ASSERT_EQ(0, pthread_create(&thread, NULL, do_add, NULL));
-			while (vduse_asked(&self->v, VDUSE_SET_STATUS) < before + n)
+			for (i = 0; i < 20000; i++) {
+				if (vduse_asked(&self->v, VDUSE_SET_STATUS) >= before + n)
+					break;
 				usleep(1000);
+			}
+			ASSERT_GT(20000, i);
 			close_daemon(self);
 
 			if (next) {

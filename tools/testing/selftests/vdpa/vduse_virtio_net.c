@@ -23,6 +23,8 @@
 #define QUEUE		64
 #define BUFFERS		(64UL << 20)
 #define FRAMES		3000
+/* The largest frame that isn't taken for an error, with its header */
+#define LARGEST_FRAME	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + ETH_HLEN + 4 + 65535)
 /* Of the frame by which the test knows that the interface works */
 #define ETH_P_TEST	0x88b8
 
@@ -42,14 +44,21 @@ FIXTURE(net) {
 
 FIXTURE_VARIANT(net) {
 	uint64_t features;
+	uint16_t mtu;
 };
 
 FIXTURE_VARIANT_ADD(net, plain) {
-	.features = 0,
+	.mtu = 1500,
+};
+
+/* With buffers of several descriptors. */
+FIXTURE_VARIANT_ADD(net, large_frames) {
+	.mtu = 65535,
 };
 
 FIXTURE_VARIANT_ADD(net, merged_buffers) {
 	.features = VF(VIRTIO_NET_F_MRG_RXBUF),
+	.mtu = 1500,
 };
 
 #define OFFLOADS (VF(VIRTIO_NET_F_GUEST_CSUM) | VF(VIRTIO_NET_F_GUEST_TSO4) |	\
@@ -59,10 +68,12 @@ FIXTURE_VARIANT_ADD(net, merged_buffers) {
 
 FIXTURE_VARIANT_ADD(net, offloads) {
 	.features = OFFLOADS,
+	.mtu = 1500,
 };
 
 FIXTURE_VARIANT_ADD(net, offloads_and_merged_buffers) {
 	.features = OFFLOADS | VF(VIRTIO_NET_F_MRG_RXBUF),
+	.mtu = 1500,
 };
 
 static void on_request(struct vduse *v, const struct vduse_dev_request *req)
@@ -113,7 +124,7 @@ static int find_interface(struct _test_data_net *self)
 }
 
 /* A network device, which isn't created yet. */
-static int init(struct _test_data_net *self, uint64_t features)
+static int init(struct _test_data_net *self, uint64_t features, uint16_t mtu)
 {
 	struct virtio_net_config *config = (void *)self->v.space;
 	int rc = vduse_init(&self->v, 0);
@@ -129,7 +140,7 @@ static int init(struct _test_data_net *self, uint64_t features)
 	memset(config, 0, sizeof(*config));
 	memcpy(config->mac, mac, ETH_ALEN);
 	config->status = VIRTIO_NET_S_LINK_UP;
-	config->mtu = 1500;
+	config->mtu = mtu;
 
 	return rc;
 }
@@ -140,7 +151,7 @@ FIXTURE_SETUP(net) {
 	run("modprobe -q virtio_net");
 	if (run("modprobe -q vduse") || run("modprobe -q virtio_vdpa"))
 		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
-	ASSERT_EQ(0, init(self, variant->features));
+	ASSERT_EQ(0, init(self, variant->features, variant->mtu));
 }
 
 FIXTURE_TEARDOWN(net) {
@@ -283,7 +294,7 @@ static int works(struct _test_data_net *self)
 
 TEST_F(net, hostile_frames)
 {
-	static uint8_t buf[70000];
+	static uint8_t buf[LARGEST_FRAME];
 	size_t len, room;
 	int i, head;
 
@@ -311,11 +322,61 @@ TEST_F(net, hostile_frames)
 	EXPECT_EQ(0, vduse_del(VDUSE_DEV));
 }
 
+/* virtio_net has buffers that are larger than what it can put into a socket buffer. */
+TEST_F(net, frame_too_long)
+{
+	static const uint32_t len[] = { LARGEST_FRAME, LARGEST_FRAME + 1, 69658, 73724 };
+	static uint8_t buf[80000];
+	struct vduse_iotlb_entry entry;
+	size_t i, room;
+	int head, fd;
+
+	if (variant->mtu < 65535)
+		SKIP(return, "no buffer is that large");
+
+	for (i = 0; i < ARRAY_LEN(len); i++) {
+		ASSERT_EQ(0, i ? vduse_add(VDUSE_DEV, NULL, 0) : vduse_up(&self->v));
+		ASSERT_EQ(0, find_interface(self));
+		EXPECT_EQ(0, run("ip link set %s up", self->name));
+		EXPECT_EQ(0, works(self));
+		head = next_buffer(self);
+		ASSERT_LE(0, head);
+		room = put(self, head, buf, sizeof(buf));
+		EXPECT_EQ(73724, room);
+		use(self, head, len[i]);
+		notify(self);
+		usleep(100000);
+		fd = vduse_get_fd(&self->v, 0, 0, &entry);
+		if (i) {
+			/* It is broken */
+			EXPECT_EQ(-EIO, fd);
+		} else {
+			EXPECT_LE(0, fd);
+			close(fd);
+		}
+		EXPECT_EQ(0, vduse_del(VDUSE_DEV));
+	}
+}
+
+/* The driver gives up a device whose virtqueue can't take a frame that is in pieces. */
+TEST_F(net, small_virtqueue)
+{
+	self->v.vq_size = 16;
+	ASSERT_EQ(0, vduse_up(&self->v));
+	EXPECT_EQ(-ENODEV, find_interface(self));
+}
+
 /* Values that the driver may use as they are. The device may be refused, or work. */
 TEST_F(net, hostile_configurations)
 {
 	static const uint16_t mtus[] = { 0, 1, 67, 68, 1500, 0x7fff, 0xffff };
 	struct virtio_net_config *config = (void *)self->v.space;
+	struct {
+		struct vduse_config_data data;
+		uint16_t status;
+	} __attribute__((__packed__)) set = {
+		{ offsetof(struct virtio_net_config, status), sizeof(set.status) }, 0xffff
+	};
 	size_t i, k;
 
 	for (i = 0; i < ARRAY_LEN(mtus); i++) {
@@ -335,9 +396,12 @@ TEST_F(net, hostile_configurations)
 				run("ip addr add 192.0.2.1/24 dev %s", self->name);
 				run("ip link set %s up", self->name);
 				run("ping -c 1 -W 1 192.0.2.2");
+				EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_SET_CONFIG, &set));
+				EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
+				usleep(20000);
 			}
 			vduse_down(&self->v);
-			ASSERT_EQ(0, init(self, variant->features));
+			ASSERT_EQ(0, init(self, variant->features, variant->mtu));
 		}
 	}
 }

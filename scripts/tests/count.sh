@@ -34,6 +34,16 @@ at_once() {
 	return 1
 }
 
+# in_vm COUNTS STATUS LINE...: a VM whose selftests print LINEs, and that ends with STATUS, is counted as COUNTS.
+in_vm() {
+	local counts=$1 output
+	{ echo "[ \"\$1\" = --run ] || exit 0"; printf "echo '%s'\n" "${@:3}"; echo "exit $2"; } > "$repo/scripts/selftests"
+	for output in tree kernel; do echo : > "$repo/scripts/$output"; done
+	output=$("$repo/scripts/test" migrate) || true
+	echo "$output"
+	[ "${output##* s)$'\n'}" = "$counts" ]
+}
+
 check 'tests that pass are counted' counts '2 passed, 0 failed' 0 1..2 'ok 1 - a' 'ok 2'
 check 'tests that fail are counted' counts '1 passed, 1 failed' 1 1..2 'ok 1' 'not ok 2 - b'
 check 'a test that fails counts, whatever the exit status' counts '0 passed, 1 failed' 0 1..1 'not ok 1'
@@ -46,4 +56,7 @@ check 'a test of the plan that is missing is a failure' counts '1 passed, 1 fail
 check 'a test beyond the plan is a failure' counts '2 passed, 1 failed' 0 1..1 'ok 1' 'ok 2'
 check 'what is indented or a comment is no test' counts '1 passed, 0 failed' 0 1..1 '# not ok 1' '    not ok 1' 'ok 1'
 check 'a line is passed on at once' at_once
+check 'a VM is one more test' in_vm '2 passed, 0 failed' 0 '#### migrate.sh' 'ok 1' 1..1 '#### exit 0'
+check 'what its kernel reports is a failure' in_vm '1 passed, 1 failed' 99 '#### migrate.sh' 'ok 1' 1..1 '#### exit 0'
+check 'a VM that does not start is a failure' in_vm '0 passed, 1 failed' 1
 finish

@@ -4,7 +4,6 @@
  * hostile. Requests fail, the device can be removed, and the kernel stays well.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,7 +18,6 @@
 
 #define QUEUE		64
 #define SECTORS		2048
-#define BUFFERS		(64UL << 20)
 
 enum mode {
 	NORMAL,
@@ -54,7 +52,7 @@ FIXTURE(blk) {
 
 static void *at(struct _test_data_blk *self, uint64_t iova, size_t len)
 {
-	return iova < BUFFERS && len <= BUFFERS - iova ? self->mem + iova : NULL;
+	return iova < VDUSE_BUFFERS && len <= VDUSE_BUFFERS - iova ? self->mem + iova : NULL;
 }
 
 static uint32_t serve(struct _test_data_blk *self, uint16_t head)
@@ -156,7 +154,6 @@ static void work(struct _test_data_blk *self)
 static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 {
 	struct _test_data_blk *self = v->hook_data;
-	struct vduse_vq_info info = { 0 };
 
 	if (req->type != VDUSE_SET_STATUS)
 		return;
@@ -165,17 +162,8 @@ static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
 	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (io(v->fd, VDUSE_VQ_GET_INFO, &info) || !info.ready)
+	if (vduse_map_ring(v, 0, &self->ring, &self->mem, &self->avail))
 		return;
-	self->mem = vduse_map(v, 0, BUFFERS);
-	self->ring.desc = vduse_map(v, info.desc_addr, 4096);
-	self->ring.avail = vduse_map(v, info.driver_addr, 6 + 2 * QUEUE);
-	self->ring.used = vduse_map(v, info.device_addr, 6 + 8 * QUEUE);
-	if (!self->mem || !self->ring.desc || !self->ring.avail || !self->ring.used) {
-		printf("# the memory can't be mapped\n");
-		return;
-	}
-	self->avail = info.split.avail_index;
 	self->used = self->ring.used->idx;
 	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
 }
@@ -207,23 +195,12 @@ static void on_sigbus(int sig)
 
 static int find_node(struct _test_data_blk *self)
 {
-	struct dirent *e;
-	char link[600], target[1024];
-	ssize_t len;
-	DIR *d = opendir("/sys/block");
+	char name[NAME_MAX + 1];
+	int rc = vduse_find("/sys/block", name);
 
-	self->node[0] = '\0';
-	while (d && (e = readdir(d))) {
-		snprintf(link, sizeof(link), "/sys/block/%s", e->d_name);
-		len = readlink(link, target, sizeof(target) - 1);
-		target[len > 0 ? len : 0] = '\0';
-		if (strstr(target, "/" VDUSE_DEV "/"))
-			snprintf(self->node, sizeof(self->node), "/dev/%s", e->d_name);
-	}
-	if (d)
-		closedir(d);
+	snprintf(self->node, sizeof(self->node), "/dev/%s", name);
 
-	return self->node[0] ? 0 : -ENODEV;
+	return rc;
 }
 
 /* A daemon opens the device and sets it up, before it answers requests. */
@@ -356,7 +333,7 @@ TEST_F(blk, nothing_is_left)
 	int fd;
 
 	ASSERT_EQ(0, add(self));
-	fd = vduse_get_fd(&self->v, 0, BUFFERS - 1, &entry);
+	fd = vduse_get_fd(&self->v, 0, VDUSE_BUFFERS - 1, &entry);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
 	copy = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -430,21 +407,21 @@ TEST_F(blk, no_data_for_the_next_daemon)
 	for (i = 0; i < 8; i++)
 		ASSERT_EQ(0, direct(self, true, buf, sizeof(buf), i * sizeof(buf)));
 	/* As long as it is the same daemon */
-	for (i = 0; i < BUFFERS; i += 4096)
+	for (i = 0; i < VDUSE_BUFFERS; i += 4096)
 		left += self->mem[i + 100] != 0;
 	EXPECT_LT(0, left);
 
 	vduse_stop(&self->v);
 	close(self->v.fd);
 	/* Pages that the kernel has to clear */
-	mem = mmap(NULL, 8 * BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, 8 * VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, mem);
-	memset(mem, 0x5a, 8 * BUFFERS);
-	munmap(mem, 8 * BUFFERS);
+	memset(mem, 0x5a, 8 * VDUSE_BUFFERS);
+	munmap(mem, 8 * VDUSE_BUFFERS);
 	ASSERT_EQ(0, vduse_open(&self->v));
-	mem = vduse_map(&self->v, 0, BUFFERS);
+	mem = vduse_map(&self->v, 0, VDUSE_BUFFERS);
 	ASSERT_NE(NULL, mem);
-	for (i = 0, left = 0; i < BUFFERS; i++)
+	for (i = 0, left = 0; i < VDUSE_BUFFERS; i++)
 		left += mem[i] != 0;
 	EXPECT_EQ(0, left);
 }
@@ -463,8 +440,8 @@ static long pinned_soon(long want)
 /* Buffers are in the daemon's own memory. */
 TEST_F(blk, umem)
 {
-	char *own = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = BUFFERS };
+	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = VDUSE_BUFFERS };
 	struct vduse_iova_info info = { .start = 5, .last = 5 };
 	static char out[256 * 1024], in[256 * 1024];
 	long pinned = pinned_pages();
@@ -475,7 +452,7 @@ TEST_F(blk, umem)
 	ASSERT_EQ(0, add(self));
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_GET_INFO, &info));
 	EXPECT_EQ(0, info.start);
-	EXPECT_EQ(BUFFERS - 1, info.last);
+	EXPECT_EQ(VDUSE_BUFFERS - 1, info.last);
 	EXPECT_EQ(VDUSE_IOVA_CAP_UMEM, info.capability);
 	info.reserved[4] = 1;
 	EXPECT_EQ(-EINVAL, io(fd, VDUSE_IOTLB_GET_INFO, &info));
@@ -503,7 +480,7 @@ TEST_F(blk, umem)
 	bad.uaddr = 0x1000;
 	EXPECT_EQ(-EFAULT, io(fd, VDUSE_IOTLB_REG_UMEM, &bad));
 	EXPECT_EQ(-ENOENT, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
-	ASSERT_EQ(0, memlock(BUFFERS - 4096));
+	ASSERT_EQ(0, memlock(VDUSE_BUFFERS - 4096));
 	EXPECT_EQ(-ENOMEM, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	ASSERT_EQ(0, memlock(1UL << 30));
 	EXPECT_EQ(pinned, pinned_pages());
@@ -511,7 +488,7 @@ TEST_F(blk, umem)
 	was = self->mem;
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
-	EXPECT_EQ(pinned + (long)(BUFFERS / 4096), pinned_pages());
+	EXPECT_EQ(pinned + (long)(VDUSE_BUFFERS / 4096), pinned_pages());
 	self->mem = own;
 	fill(out, sizeof(out), 5);
 	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 4096));
@@ -534,14 +511,14 @@ TEST_F(blk, umem)
 	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
 	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
 	EXPECT_EQ(pinned, pinned_soon(pinned));
-	munmap(own, BUFFERS);
+	munmap(own, VDUSE_BUFFERS);
 }
 
 /* The memory is that of a process, and pinned: it stays in use when that forks, or has ended. */
 TEST_F(blk, umem_of_others)
 {
-	char *own = mmap(NULL, BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = BUFFERS };
+	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = VDUSE_BUFFERS };
 	static char out[64 * 1024], in[64 * 1024];
 	long pinned = pinned_pages();
 	int i, status, fd = self->v.fd;
@@ -574,14 +551,14 @@ TEST_F(blk, umem_of_others)
 		_exit(!!io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	waitpid(pid, &status, 0);
 	EXPECT_EQ(0, status);
-	EXPECT_EQ(pinned + (long)(BUFFERS / 4096), pinned_pages());
+	EXPECT_EQ(pinned + (long)(VDUSE_BUFFERS / 4096), pinned_pages());
 	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
 	EXPECT_EQ(pinned, pinned_soon(pinned));
 	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 0));
 	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 0));
 	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
-	munmap(own, BUFFERS);
+	munmap(own, VDUSE_BUFFERS);
 }
 
 /* What it uses isn't right: the device is broken, the request fails. */
@@ -612,7 +589,7 @@ TEST_F(blk, hostile)
 		EXPECT_GT(10.0, now() - begin);
 		pfd = (struct pollfd) { .fd = self->v.fd };
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
-		EXPECT_EQ(NULL, vduse_map(&self->v, 0, BUFFERS));
+		EXPECT_EQ(NULL, vduse_map(&self->v, 0, VDUSE_BUFFERS));
 		EXPECT_TRUE(gone(self->mem));
 		EXPECT_TRUE(gone((char *)self->ring.desc));
 		/* And so does the next */

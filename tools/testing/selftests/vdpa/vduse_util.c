@@ -3,6 +3,7 @@
  * Shared by the tests of VDUSE: see vduse_util.h.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -284,4 +285,44 @@ void *vduse_map(struct vduse *v, uint64_t iova, size_t size)
 		return NULL;
 
 	return va + (iova - entry.start);
+}
+
+int vduse_map_ring(struct vduse *v, unsigned int index, struct vring *ring, char **mem,
+		   uint16_t *avail)
+{
+	struct vduse_vq_info info = { .index = index };
+	int rc = io(v->fd, VDUSE_VQ_GET_INFO, &info);
+
+	if (rc || !info.ready)
+		return rc ? rc : -EAGAIN;
+	*mem = vduse_map(v, 0, VDUSE_BUFFERS);
+	ring->desc = vduse_map(v, info.desc_addr, 16 * v->vq_size);
+	ring->avail = vduse_map(v, info.driver_addr, 6 + 2 * v->vq_size);
+	ring->used = vduse_map(v, info.device_addr, 6 + 8 * v->vq_size);
+	*avail = info.split.avail_index;
+	if (*mem && ring->desc && ring->avail && ring->used)
+		return 0;
+	printf("# the memory can't be mapped\n");
+
+	return -EFAULT;
+}
+
+int vduse_find(const char *dir, char name[static NAME_MAX + 1])
+{
+	char target[PATH_MAX];
+	struct dirent *e;
+	ssize_t len;
+	DIR *d = opendir(dir);
+
+	name[0] = '\0';
+	while (d && !name[0] && (e = readdir(d))) {
+		len = readlinkat(dirfd(d), e->d_name, target, sizeof(target) - 1);
+		target[len > 0 ? len : 0] = '\0';
+		if (strstr(target, "/" VDUSE_DEV "/"))
+			strcpy(name, e->d_name);
+	}
+	if (d)
+		closedir(d);
+
+	return name[0] ? 0 : -ENODEV;
 }

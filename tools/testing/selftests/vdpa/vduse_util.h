@@ -8,6 +8,7 @@
 #ifndef SELFTESTS_VDUSE_UTIL_H
 #define SELFTESTS_VDUSE_UTIL_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <linux/vduse.h>
@@ -77,5 +78,16 @@ int vduse_get_fd2(struct vduse *v, uint32_t asid, uint64_t start, uint64_t last,
 		  struct vduse_iotlb_entry_v2 *entry);
 /* Maps the region at an IOVA of ASID 0 as it may be: the address of the IOVA, or NULL. */
 void *vduse_map(struct vduse *v, uint64_t iova, size_t size);
+
+/* The buffers of a virtio driver of this kernel are below this IOVA. */
+#define VDUSE_BUFFERS	(64UL << 20)
+/*
+ * Maps these, to @mem, and the ring of a virtqueue of v->vq_size, if that is ready; @avail gets where
+ * it starts.
+ */
+int vduse_map_ring(struct vduse *v, unsigned int index, struct vring *ring, char **mem,
+		   uint16_t *avail);
+/* The name in @dir, /sys/block or /sys/class/net, of what the virtio driver made of the device. */
+int vduse_find(const char *dir, char name[static NAME_MAX + 1]);
 
 #endif

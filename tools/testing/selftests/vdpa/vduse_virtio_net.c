@@ -5,23 +5,18 @@
  * kernel stays well, and the interface goes on working.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
-#include <fcntl.h>
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "vduse_util.h"
 #include "harness.h"
 
 #define QUEUE		64
-#define BUFFERS		(64UL << 20)
 #define FRAMES		3000
 /* The largest frame that isn't taken for an error, with its header */
 #define LARGEST_FRAME	(sizeof(struct virtio_net_hdr_mrg_rxbuf) + ETH_HLEN + 4 + 65535)
@@ -39,7 +34,7 @@ FIXTURE(net) {
 	uint16_t avail, used;
 	char *mem;
 	int running;
-	char name[IFNAMSIZ];
+	char name[NAME_MAX + 1];
 };
 
 FIXTURE_VARIANT(net) {
@@ -79,24 +74,14 @@ FIXTURE_VARIANT_ADD(net, offloads_and_merged_buffers) {
 static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 {
 	struct _test_data_net *self = v->hook_data;
-	struct vduse_vq_info info = { .index = RX };
 
 	if (req->type != VDUSE_SET_STATUS)
 		return;
 	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
 	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (io(v->fd, VDUSE_VQ_GET_INFO, &info) || !info.ready)
+	if (vduse_map_ring(v, RX, &self->ring, &self->mem, &self->avail))
 		return;
-	self->mem = vduse_map(v, 0, BUFFERS);
-	self->ring.desc = vduse_map(v, info.desc_addr, 16 * QUEUE);
-	self->ring.avail = vduse_map(v, info.driver_addr, 6 + 2 * QUEUE);
-	self->ring.used = vduse_map(v, info.device_addr, 6 + 8 * QUEUE);
-	if (!self->mem || !self->ring.desc || !self->ring.avail || !self->ring.used) {
-		printf("# the memory can't be mapped\n");
-		return;
-	}
-	self->avail = info.split.avail_index;
 	self->used = self->ring.used->idx;
 	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
 }
@@ -104,23 +89,7 @@ static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 /* The interface of the device. */
 static int find_interface(struct _test_data_net *self)
 {
-	char link[300], target[1024];
-	struct dirent *e;
-	ssize_t len;
-	DIR *d = opendir("/sys/class/net");
-
-	self->name[0] = '\0';
-	while (d && (e = readdir(d))) {
-		snprintf(link, sizeof(link), "/sys/class/net/%s", e->d_name);
-		len = readlink(link, target, sizeof(target) - 1);
-		target[len > 0 ? len : 0] = '\0';
-		if (strstr(target, "/" VDUSE_DEV "/"))
-			snprintf(self->name, sizeof(self->name), "%.15s", e->d_name);
-	}
-	if (d)
-		closedir(d);
-
-	return self->name[0] ? 0 : -ENODEV;
+	return vduse_find("/sys/class/net", self->name);
 }
 
 /* A network device, which isn't created yet. */
@@ -193,7 +162,7 @@ static size_t put(struct _test_data_net *self, int head, const void *from, size_
 
 	for (n = 0; n < QUEUE; n++) {
 		part = d->len < len - done ? d->len : len - done;
-		if (d->addr < BUFFERS && part <= BUFFERS - d->addr)
+		if (d->addr < VDUSE_BUFFERS && part <= VDUSE_BUFFERS - d->addr)
 			memcpy(self->mem + d->addr, (const char *)from + done, part);
 		done += part;
 		if (!(d->flags & VRING_DESC_F_NEXT))

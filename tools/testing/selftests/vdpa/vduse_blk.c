@@ -414,7 +414,8 @@ TEST_F(blk, no_data_for_the_next_daemon)
 	vduse_stop(&self->v);
 	close(self->v.fd);
 	/* Pages that the kernel has to clear */
-	mem = mmap(NULL, 8 * VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mem = mmap(NULL, 8 * VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		   -1, 0);
 	ASSERT_NE(MAP_FAILED, mem);
 	memset(mem, 0x5a, 8 * VDUSE_BUFFERS);
 	munmap(mem, 8 * VDUSE_BUFFERS);
@@ -440,7 +441,8 @@ static long pinned_soon(long want)
 /* Buffers are in the daemon's own memory. */
 TEST_F(blk, umem)
 {
-	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = VDUSE_BUFFERS };
 	struct vduse_iova_info info = { .start = 5, .last = 5 };
 	static char out[256 * 1024], in[256 * 1024];
@@ -517,7 +519,8 @@ TEST_F(blk, umem)
 /* The memory is that of a process, and pinned: it stays in use when that forks, or has ended. */
 TEST_F(blk, umem_of_others)
 {
-	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *own = mmap(NULL, VDUSE_BUFFERS, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
 	struct vduse_iova_umem umem = { .uaddr = (uintptr_t)own, .size = VDUSE_BUFFERS };
 	static char out[64 * 1024], in[64 * 1024];
 	long pinned = pinned_pages();
@@ -788,7 +791,7 @@ TEST_F(blk, changed_configuration)
 	EXPECT_EQ(0, set_config(self, 0, 8, config->capacity / 2));
 	EXPECT_EQ(0, io(self->v.fd, VDUSE_DEV_INJECT_CONFIG_IRQ, NULL));
 	snprintf(path, sizeof(path), "/sys/block/%s/size", self->node + strlen("/dev/"));
-	EXPECT_EQ(0, run("for i in $(seq 100); do grep -qx %d %s && exit 0; sleep 0.1; done; exit 1",
+	EXPECT_EQ(0, run("for i in $(seq 99); do grep -qx %d %s && exit 0; sleep .1; done; exit 1",
 			 SECTORS / 2, path));
 	EXPECT_LT(0, read_file(path, text, sizeof(text)));
 	EXPECT_EQ(SECTORS / 2, atoi(text));

@@ -82,8 +82,8 @@ void *vduse_map(struct vduse *v, uint64_t iova, size_t size);
 /* The buffers of a virtio driver of this kernel are below this IOVA. */
 #define VDUSE_BUFFERS	(64UL << 20)
 /*
- * Maps these, to @mem, and the ring of a virtqueue of v->vq_size, if that is ready; @avail gets where
- * it starts.
+ * Maps these, to @mem, and the ring of a virtqueue of v->vq_size, if that is ready; @avail gets
+ * where it starts.
  */
 int vduse_map_ring(struct vduse *v, unsigned int index, struct vring *ring, char **mem,
 		   uint16_t *avail);

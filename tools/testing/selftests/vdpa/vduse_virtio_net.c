@@ -229,7 +229,9 @@ static size_t make_frame(uint8_t *buf, size_t size)
 {
 	static const uint8_t gso[] = { 0, 1, 3, 4, 0x80, 0x81, 0x84, 5, 0xff };
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP, 47, 255 };
-	static const uint16_t types[] = { ETH_P_IP, ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, 0 };
+	static const uint16_t types[] = {
+		ETH_P_IP, ETH_P_IP, ETH_P_IPV6, ETH_P_ARP, ETH_P_8021Q, 0
+	};
 	struct virtio_net_hdr_mrg_rxbuf *hdr = (void *)buf;
 	struct ethhdr *eth = (void *)(hdr + 1);
 	struct iphdr *ip = (void *)(eth + 1);

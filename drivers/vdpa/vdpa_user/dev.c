@@ -366,13 +366,12 @@ bool vduse_config_ok(u32 device_id, u64 features, u32 nvqs, const u8 *config,
 	segs = vduse_blk_segs(features, &blk);
 	if (segs > VDUSE_SEG_MAX)
 		return false;
-	blk_size = le32_to_cpu((__force __le32)blk.blk_size);
-	if (features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE) &&
-	    (blk_size < SECTOR_SIZE || blk_size > PAGE_SIZE ||
-	     !is_power_of_2(blk_size)))
+	blk_size = SECTOR_SIZE;
+	if (features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE))
+		blk_size = le32_to_cpu((__force __le32)blk.blk_size);
+	if (blk_size < SECTOR_SIZE || blk_size > PAGE_SIZE ||
+	    !is_power_of_2(blk_size))
 		return false;
-	if (!(features & BIT_ULL(VIRTIO_BLK_F_BLK_SIZE)))
-		blk_size = SECTOR_SIZE;
 	if (features & BIT_ULL(VIRTIO_BLK_F_TOPOLOGY) &&
 	    (blk.physical_block_exp > VDUSE_BLOCK_EXP_MAX ||
 	     le32_to_cpu((__force __le32)blk.opt_io_size) >

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The KUnit suite of the vDPA core, as a program: the kernel's kunit.py builds a User Mode Linux of what
-# drivers/vdpa/.kunitconfig asks for, and runs it. The VM runs the same suite as a module (core.sh).
+# The KUnit suites of the vDPA core and of virtio-vdpa, as a program: the kernel's kunit.py builds a User Mode Linux of what
+# drivers/vdpa/.kunitconfig asks for, and runs it. The VM runs them as modules (core.sh).
 . "$(dirname "$0")/lib.sh"
 
 tree=$top/build/linux
 out=$top/build/kunit
 
-# run: the suite; what it says is in $scratch/said.
+# run: the suites; what they say is in $scratch/said.
 run() {
 	mkdir -p "$out" && cp "$tree/drivers/vdpa/.kunitconfig" "$out/" &&
 		(cd "$tree" && tools/testing/kunit/kunit.py run --build_dir "$out" --jobs "$(nproc)" --raw_output) > "$scratch/said" 2>&1 ||
@@ -25,4 +25,5 @@ passed() {
 
 check 'User Mode Linux builds and runs' run
 check 'the suite vdpa passes' passed vdpa
+check 'the suite virtio_vdpa passes' passed virtio_vdpa
 finish

@@ -36,12 +36,8 @@ FIXTURE(blk) {
 	/* The disk */
 	char disk[SECTORS * 512];
 	char node[300];
-	/* The virtqueue; 0 as long as the driver hasn't set DRIVER_OK */
-	struct vring ring;
-	uint16_t avail, used;
-	char *mem;
+	struct vduse_ring ring;
 	int kick;
-	int running;
 	enum mode mode;
 	/* Which SET_STATUS from now on isn't answered, nor are those after it; 0: none */
 	unsigned int silent_at;
@@ -50,15 +46,10 @@ FIXTURE(blk) {
 	int stop;
 };
 
-static void *at(struct _test_data_blk *self, uint64_t iova, size_t len)
-{
-	return iova < VDUSE_BUFFERS && len <= VDUSE_BUFFERS - iova ? self->mem + iova : NULL;
-}
-
 static uint32_t serve(struct _test_data_blk *self, uint16_t head)
 {
-	struct vring_desc *d = &self->ring.desc[head % QUEUE];
-	struct virtio_blk_outhdr *hdr = at(self, d->addr, sizeof(*hdr));
+	struct vring_desc *d = &self->ring.vring.desc[head % QUEUE];
+	struct virtio_blk_outhdr *hdr = vduse_ring_at(&self->ring, d->addr, sizeof(*hdr));
 	uint32_t len = 0, n = 0;
 	uint64_t off;
 	char *va;
@@ -67,8 +58,8 @@ static uint32_t serve(struct _test_data_blk *self, uint16_t head)
 		return 0;
 	off = hdr->sector * 512;
 	while (d->flags & VRING_DESC_F_NEXT && n++ < QUEUE) {
-		d = &self->ring.desc[d->next % QUEUE];
-		va = at(self, d->addr, d->len);
+		d = &self->ring.vring.desc[d->next % QUEUE];
+		va = vduse_ring_at(&self->ring, d->addr, d->len);
 		if (!va)
 			return 0;
 		if (!(d->flags & VRING_DESC_F_NEXT)) {
@@ -89,83 +80,58 @@ static uint32_t serve(struct _test_data_blk *self, uint16_t head)
 	return 0;
 }
 
-static void put_used(struct _test_data_blk *self, uint32_t id, uint32_t len)
-{
-	struct vring_used_elem *e = &self->ring.used->ring[self->used % QUEUE];
-
-	e->id = id;
-	e->len = len;
-	__atomic_store_n(&self->ring.used->idx, ++self->used, __ATOMIC_SEQ_CST);
-}
-
-static void notify(struct _test_data_blk *self)
-{
-	uint32_t index = 0;
-
-	io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index);
-}
-
 static void work(struct _test_data_blk *self)
 {
 	enum mode mode = self->mode;
-	uint16_t head;
 	uint32_t len;
 	size_t i;
+	int head;
 
 	if (mode == STOPPED)
 		return;
 	if (mode == GARBAGE) {
 		for (i = 0; i < 4096 * 2 / sizeof(int); i++)
-			((int *)self->ring.desc)[i] = rand();
-		notify(self);
+			((int *)self->ring.vring.desc)[i] = rand();
+		vduse_ring_notify(&self->v, &self->ring);
 		return;
 	}
-	while (self->avail != __atomic_load_n(&self->ring.avail->idx, __ATOMIC_SEQ_CST)) {
-		head = self->ring.avail->ring[self->avail++ % QUEUE];
+	while ((head = vduse_ring_next(&self->ring)) >= 0) {
 		len = serve(self, head);
 		switch (mode) {
 		case BAD_ID:
-			put_used(self, QUEUE + 5, len);
+			vduse_ring_use(&self->ring, QUEUE + 5, len);
 			break;
 		case IDLE_ID:
 			/* It has one buffer at a time, and this is another */
-			put_used(self, (head + 17) % QUEUE, len);
+			vduse_ring_use(&self->ring, (head + 17) % QUEUE, len);
 			break;
 		case TWICE:
-			put_used(self, head, len);
-			put_used(self, head, len);
+			vduse_ring_use(&self->ring, head, len);
+			vduse_ring_use(&self->ring, head, len);
 			break;
 		case BAD_LEN:
-			put_used(self, head, 1 << 30);
+			vduse_ring_use(&self->ring, head, 1 << 30);
 			break;
 		case BAD_INDEX:
-			self->used += QUEUE + 1;
-			put_used(self, head, len);
+			self->ring.used += QUEUE + 1;
+			vduse_ring_use(&self->ring, head, len);
 			break;
 		default:
-			put_used(self, head, len);
+			vduse_ring_use(&self->ring, head, len);
 			break;
 		}
 		self->served++;
 	}
-	notify(self);
+	vduse_ring_notify(&self->v, &self->ring);
 }
 
 static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 {
 	struct _test_data_blk *self = v->hook_data;
 
-	if (req->type != VDUSE_SET_STATUS)
-		return;
-	if (self->silent_at && !--self->silent_at)
+	if (req->type == VDUSE_SET_STATUS && self->silent_at && !--self->silent_at)
 		v->answer[VDUSE_SET_STATUS] = ANSWER_LATER;
-	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
-	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	if (vduse_map_ring(v, 0, &self->ring, &self->mem, &self->avail))
-		return;
-	self->used = self->ring.used->idx;
-	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
+	vduse_ring_request(v, &self->ring, req);
 }
 
 static void *io_thread(void *arg)
@@ -175,7 +141,7 @@ static void *io_thread(void *arg)
 	uint64_t n;
 
 	while (!__atomic_load_n(&self->stop, __ATOMIC_SEQ_CST)) {
-		if (poll(&pfd, 1, 20) <= 0 || !self->running)
+		if (poll(&pfd, 1, 20) <= 0 || !self->ring.running)
 			continue;
 		if (read(self->kick, &n, 8) == 8)
 			work(self);
@@ -222,7 +188,7 @@ static int open_daemon(struct _test_data_blk *self)
 static void close_daemon(struct _test_data_blk *self)
 {
 	vduse_stop(&self->v);
-	self->running = 0;
+	self->ring.running = 0;
 	close(self->v.fd);
 	self->v.fd = -1;
 }
@@ -231,10 +197,7 @@ FIXTURE_SETUP(blk) {
 	struct virtio_blk_config *config = (void *)self->v.space;
 	struct sigaction action = { .sa_handler = on_sigbus };
 
-	/* Which driver binds is a matter of which is loaded */
-	run("modprobe -rq vhost_vdpa");
-	run("modprobe -q virtio_blk");
-	if (run("modprobe -q vduse") || run("modprobe -q virtio_vdpa"))
+	if (!vduse_load("virtio_blk"))
 		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
 	sigaction(SIGBUS, &action, NULL);
 	ASSERT_EQ(0, vduse_init(&self->v, 0));
@@ -252,11 +215,9 @@ FIXTURE_SETUP(blk) {
 FIXTURE_TEARDOWN(blk) {
 	double begin = now();
 
-	vduse_down(&self->v);
+	vduse_unload(&self->v);
 	EXPECT_GT(15.0, now() - begin);
 	EXPECT_NE(0, access("/sys/bus/vdpa/devices/" VDUSE_DEV, F_OK));
-	run("modprobe -rq virtio_vdpa");
-	run("modprobe -q vhost_vdpa");
 }
 
 static int add(struct _test_data_blk *self)
@@ -339,13 +300,13 @@ TEST_F(blk, nothing_is_left)
 	copy = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
 	EXPECT_EQ(MAP_FAILED, copy);
 	close(fd);
-	ring = (char *)self->ring.desc;
+	ring = (char *)self->ring.vring.desc;
 	EXPECT_FALSE(gone(ring));
 	ASSERT_EQ(0, write_file("/sys/bus/vdpa/drivers/virtio_vdpa/unbind", VDUSE_DEV));
 	EXPECT_TRUE(gone(ring));
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
 	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
-	EXPECT_TRUE(gone(self->mem));
+	EXPECT_TRUE(gone(self->ring.mem));
 	EXPECT_EQ(-EINVAL, vduse_get_fd(&self->v, 0, ~0ULL, &entry));
 }
 
@@ -408,7 +369,7 @@ TEST_F(blk, no_data_for_the_next_daemon)
 		ASSERT_EQ(0, direct(self, true, buf, sizeof(buf), i * sizeof(buf)));
 	/* As long as it is the same daemon */
 	for (i = 0; i < VDUSE_BUFFERS; i += 4096)
-		left += self->mem[i + 100] != 0;
+		left += self->ring.mem[i + 100] != 0;
 	EXPECT_LT(0, left);
 
 	vduse_stop(&self->v);
@@ -487,11 +448,11 @@ TEST_F(blk, umem)
 	ASSERT_EQ(0, memlock(1UL << 30));
 	EXPECT_EQ(pinned, pinned_pages());
 
-	was = self->mem;
+	was = self->ring.mem;
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	EXPECT_EQ(-EEXIST, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
 	EXPECT_EQ(pinned + (long)(VDUSE_BUFFERS / 4096), pinned_pages());
-	self->mem = own;
+	self->ring.mem = own;
 	fill(out, sizeof(out), 5);
 	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 4096));
 	EXPECT_EQ(0, memcmp(self->disk + 4096, out, sizeof(out)));
@@ -500,7 +461,7 @@ TEST_F(blk, umem)
 
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
 	EXPECT_EQ(pinned, pinned_soon(pinned));
-	self->mem = was;
+	self->ring.mem = was;
 	fill(out, sizeof(out), 6);
 	EXPECT_EQ(0, direct(self, true, out, sizeof(out), 4096));
 	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 4096));
@@ -508,7 +469,7 @@ TEST_F(blk, umem)
 
 	/* It goes with the device, if the daemon leaves it */
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
-	self->mem = own;
+	self->ring.mem = own;
 	EXPECT_EQ(0, direct(self, false, in, sizeof(in), 4096));
 	EXPECT_EQ(0, memcmp(in, out, sizeof(out)));
 	ASSERT_EQ(0, vduse_del(VDUSE_DEV));
@@ -525,14 +486,14 @@ TEST_F(blk, umem_of_others)
 	static char out[64 * 1024], in[64 * 1024];
 	long pinned = pinned_pages();
 	int i, status, fd = self->v.fd;
-	char *was = self->mem;
+	char *was = self->ring.mem;
 	pid_t pid;
 
 	ASSERT_EQ(0, add(self));
-	was = self->mem;
+	was = self->ring.mem;
 	ASSERT_EQ(0, memlock(1UL << 30));
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_REG_UMEM, &umem));
-	self->mem = own;
+	self->ring.mem = own;
 	pid = fork();
 	if (!pid)
 		for (;;)
@@ -546,7 +507,7 @@ TEST_F(blk, umem_of_others)
 	waitpid(pid, NULL, 0);
 	ASSERT_EQ(0, io(fd, VDUSE_IOTLB_DEREG_UMEM, &umem));
 	EXPECT_EQ(pinned, pinned_soon(pinned));
-	self->mem = was;
+	self->ring.mem = was;
 
 	/* A child's, which has ended: the kernel still has the pages */
 	pid = fork();
@@ -579,7 +540,7 @@ TEST_F(blk, hostile)
 	for (i = 0; i < ARRAY_LEN(modes); i++) {
 		self->mode = NORMAL;
 		ASSERT_EQ(0, add(self));
-		EXPECT_FALSE(gone(self->mem));
+		EXPECT_FALSE(gone(self->ring.mem));
 		self->mode = modes[i];
 		begin = now();
 		rc = direct(self, false, buf, sizeof(buf), 0);
@@ -593,8 +554,8 @@ TEST_F(blk, hostile)
 		pfd = (struct pollfd) { .fd = self->v.fd };
 		EXPECT_EQ(1, poll(&pfd, 1, 0));
 		EXPECT_EQ(NULL, vduse_map(&self->v, 0, VDUSE_BUFFERS));
-		EXPECT_TRUE(gone(self->mem));
-		EXPECT_TRUE(gone((char *)self->ring.desc));
+		EXPECT_TRUE(gone(self->ring.mem));
+		EXPECT_TRUE(gone((char *)self->ring.vring.desc));
 		/* And so does the next */
 		EXPECT_NE(0, direct(self, true, buf, sizeof(buf), 0));
 		ASSERT_EQ(0, vduse_del(VDUSE_DEV));
@@ -661,7 +622,7 @@ TEST_F(blk, next_daemon)
 	self->mode = NORMAL;
 	on_request(&self->v, &req);
 	/* Go on behind what has been used */
-	self->avail = self->used;
+	self->ring.avail = self->ring.used;
 	ASSERT_EQ(0, vduse_start(&self->v));
 	work(self);
 	pthread_join(thread, NULL);

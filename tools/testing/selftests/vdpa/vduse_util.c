@@ -287,24 +287,84 @@ void *vduse_map(struct vduse *v, uint64_t iova, size_t size)
 	return va + (iova - entry.start);
 }
 
-int vduse_map_ring(struct vduse *v, unsigned int index, struct vring *ring, char **mem,
-		   uint16_t *avail)
+/* Maps the virtqueue, if it is ready, and the buffers. */
+static int vduse_map_ring(struct vduse *v, struct vduse_ring *ring)
 {
-	struct vduse_vq_info info = { .index = index };
+	struct vduse_vq_info info = { .index = ring->index };
 	int rc = io(v->fd, VDUSE_VQ_GET_INFO, &info);
 
 	if (rc || !info.ready)
 		return rc ? rc : -EAGAIN;
-	*mem = vduse_map(v, 0, VDUSE_BUFFERS);
-	ring->desc = vduse_map(v, info.desc_addr, 16 * v->vq_size);
-	ring->avail = vduse_map(v, info.driver_addr, 6 + 2 * v->vq_size);
-	ring->used = vduse_map(v, info.device_addr, 6 + 8 * v->vq_size);
-	*avail = info.split.avail_index;
-	if (*mem && ring->desc && ring->avail && ring->used)
-		return 0;
-	printf("# the memory can't be mapped\n");
+	ring->mem = vduse_map(v, 0, VDUSE_BUFFERS);
+	ring->vring.num = v->vq_size;
+	ring->vring.desc = vduse_map(v, info.desc_addr, 16 * v->vq_size);
+	ring->vring.avail = vduse_map(v, info.driver_addr, 6 + 2 * v->vq_size);
+	ring->vring.used = vduse_map(v, info.device_addr, 6 + 8 * v->vq_size);
+	ring->avail = info.split.avail_index;
+	if (!ring->mem || !ring->vring.desc || !ring->vring.avail || !ring->vring.used) {
+		printf("# the memory can't be mapped\n");
+		return -EFAULT;
+	}
+	ring->used = ring->vring.used->idx;
 
-	return -EFAULT;
+	return 0;
+}
+
+void vduse_ring_request(struct vduse *v, struct vduse_ring *ring,
+			const struct vduse_dev_request *req)
+{
+	if (req->type != VDUSE_SET_STATUS)
+		return;
+	__atomic_store_n(&ring->running, 0, __ATOMIC_SEQ_CST);
+	if (req->s.status & VIRTIO_CONFIG_S_DRIVER_OK && !vduse_map_ring(v, ring))
+		__atomic_store_n(&ring->running, 1, __ATOMIC_SEQ_CST);
+}
+
+void *vduse_ring_at(struct vduse_ring *ring, uint64_t iova, size_t len)
+{
+	return iova < VDUSE_BUFFERS && len <= VDUSE_BUFFERS - iova ? ring->mem + iova : NULL;
+}
+
+int vduse_ring_next(struct vduse_ring *ring)
+{
+	const struct vring *vring = &ring->vring;
+
+	if (ring->avail == __atomic_load_n(&vring->avail->idx, __ATOMIC_SEQ_CST))
+		return -1;
+
+	return vring->avail->ring[ring->avail++ % vring->num] % vring->num;
+}
+
+void vduse_ring_use(struct vduse_ring *ring, uint32_t id, uint32_t len)
+{
+	struct vring_used_elem *e = &ring->vring.used->ring[ring->used % ring->vring.num];
+
+	e->id = id;
+	e->len = len;
+	__atomic_store_n(&ring->vring.used->idx, ++ring->used, __ATOMIC_SEQ_CST);
+}
+
+void vduse_ring_notify(struct vduse *v, struct vduse_ring *ring)
+{
+	uint32_t index = ring->index;
+
+	io(v->fd, VDUSE_VQ_INJECT_IRQ, &index);
+}
+
+bool vduse_load(const char *driver)
+{
+	/* Which driver binds is a matter of which is loaded */
+	run("modprobe -rq vhost_vdpa");
+	run("modprobe -q %s", driver);
+
+	return !run("modprobe -q vduse") && !run("modprobe -q virtio_vdpa");
+}
+
+void vduse_unload(struct vduse *v)
+{
+	vduse_down(v);
+	run("modprobe -rq virtio_vdpa");
+	run("modprobe -q vhost_vdpa");
 }
 
 int vduse_find(const char *dir, char name[static NAME_MAX + 1])

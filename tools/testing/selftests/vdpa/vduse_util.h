@@ -81,12 +81,33 @@ void *vduse_map(struct vduse *v, uint64_t iova, size_t size);
 
 /* The buffers of a virtio driver of this kernel are below this IOVA. */
 #define VDUSE_BUFFERS	(64UL << 20)
-/*
- * Maps these, to @mem, and the ring of a virtqueue of v->vq_size, if that is ready; @avail gets
- * where it starts.
- */
-int vduse_map_ring(struct vduse *v, unsigned int index, struct vring *ring, char **mem,
-		   uint16_t *avail);
+/* A virtqueue of such a driver, of v->vq_size, as the daemon sees it. */
+struct vduse_ring {
+	unsigned int index;
+	struct vring vring;
+	/* Where the buffers are mapped */
+	char *mem;
+	/* How many were taken and used */
+	uint16_t avail, used;
+	/* 0 as long as the driver hasn't set DRIVER_OK */
+	int running;
+};
+/* For v->hook: maps the ring when the driver sets DRIVER_OK. */
+void vduse_ring_request(struct vduse *v, struct vduse_ring *ring,
+			const struct vduse_dev_request *req);
+/* Where @len bytes of a buffer are, or NULL. */
+void *vduse_ring_at(struct vduse_ring *ring, uint64_t iova, size_t len);
+/* Takes the next buffer: its head, or -1 if there is none. */
+int vduse_ring_next(struct vduse_ring *ring);
+/* Gives a buffer back. */
+void vduse_ring_use(struct vduse_ring *ring, uint32_t id, uint32_t len);
+/* Tells the driver. */
+void vduse_ring_notify(struct vduse *v, struct vduse_ring *ring);
+
+/* Loads @driver and what it needs to be bound to the device: false if there is no VDUSE. */
+bool vduse_load(const char *driver);
+/* Takes everything down, as vduse_down() does, and no driver of this kernel is bound any more. */
+void vduse_unload(struct vduse *v);
 /* The name in @dir, /sys/block or /sys/class/net, of what the virtio driver made of the device. */
 int vduse_find(const char *dir, char name[static NAME_MAX + 1]);
 

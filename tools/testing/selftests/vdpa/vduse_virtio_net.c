@@ -23,17 +23,11 @@
 /* Of the frame by which the test knows that the interface works */
 #define ETH_P_TEST	0x88b8
 
-enum { RX, TX };
-
 static const uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0, 0xab, 0xcd, 1 };
 
 struct nic {
 	struct vduse v;
-	/* The receive virtqueue; 0 as long as the driver hasn't set DRIVER_OK */
-	struct vring ring;
-	uint16_t avail, used;
-	char *mem;
-	int running;
+	struct vduse_ring rx;
 	char name[NAME_MAX + 1];
 };
 
@@ -80,15 +74,7 @@ static void on_request(struct vduse *v, const struct vduse_dev_request *req)
 {
 	struct nic *self = v->hook_data;
 
-	if (req->type != VDUSE_SET_STATUS)
-		return;
-	__atomic_store_n(&self->running, 0, __ATOMIC_SEQ_CST);
-	if (!(req->s.status & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	if (vduse_map_ring(v, RX, &self->ring, &self->mem, &self->avail))
-		return;
-	self->used = self->ring.used->idx;
-	__atomic_store_n(&self->running, 1, __ATOMIC_SEQ_CST);
+	vduse_ring_request(v, &self->rx, req);
 }
 
 /* The interface of the device. */
@@ -119,30 +105,14 @@ static int init(struct nic *self, uint64_t features, uint16_t mtu)
 	return rc;
 }
 
-static bool load(void)
-{
-	/* Which driver binds is a matter of which is loaded */
-	run("modprobe -rq vhost_vdpa");
-	run("modprobe -q virtio_net");
-
-	return !run("modprobe -q vduse") && !run("modprobe -q virtio_vdpa");
-}
-
-static void unload(struct nic *self)
-{
-	vduse_down(&self->v);
-	run("modprobe -rq virtio_vdpa");
-	run("modprobe -q vhost_vdpa");
-}
-
 FIXTURE_SETUP(net) {
-	if (!load())
+	if (!vduse_load("virtio_net"))
 		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
 	ASSERT_EQ(0, init(&self->n, variant->features, variant->mtu));
 }
 
 FIXTURE_TEARDOWN(net) {
-	unload(&self->n);
+	vduse_unload(&self->n.v);
 	EXPECT_NE(0, access("/sys/bus/vdpa/devices/" VDUSE_DEV, F_OK));
 }
 
@@ -152,66 +122,50 @@ FIXTURE(any) {
 };
 
 FIXTURE_SETUP(any) {
-	if (!load())
+	if (!vduse_load("virtio_net"))
 		SKIP(_exit(255), "no modules vduse and virtio_vdpa");
 	ASSERT_EQ(0, init(&self->n, 0, 1500));
 }
 
 FIXTURE_TEARDOWN(any) {
-	unload(&self->n);
+	vduse_unload(&self->n.v);
 	EXPECT_NE(0, access("/sys/bus/vdpa/devices/" VDUSE_DEV, F_OK));
-}
-
-/* Tells the driver of what it may use. */
-static void notify(struct nic *self)
-{
-	uint32_t index = RX;
-
-	io(self->v.fd, VDUSE_VQ_INJECT_IRQ, &index);
 }
 
 /* The next receive buffer: its head, or -1 if there is none in time. */
 static int next_buffer(struct nic *self)
 {
 	double until = now() + 10;
+	int head;
 
-	while (self->avail == __atomic_load_n(&self->ring.avail->idx, __ATOMIC_SEQ_CST)) {
-		if (now() > until)
-			return -1;
-		notify(self);
+	while ((head = vduse_ring_next(&self->rx)) < 0 && now() < until) {
+		vduse_ring_notify(&self->v, &self->rx);
 		usleep(100);
 	}
 
-	return self->ring.avail->ring[self->avail++ % QUEUE] % QUEUE;
+	return head;
 }
 
 /* Writes to a receive buffer: how much of it fits. */
 static size_t put(struct nic *self, int head, const void *from, size_t len)
 {
-	struct vring_desc *d = &self->ring.desc[head];
+	struct vring_desc *d = &self->rx.vring.desc[head];
 	size_t done = 0, part;
+	void *to;
 	int n;
 
 	for (n = 0; n < QUEUE; n++) {
 		part = d->len < len - done ? d->len : len - done;
-		if (d->addr < VDUSE_BUFFERS && part <= VDUSE_BUFFERS - d->addr)
-			memcpy(self->mem + d->addr, (const char *)from + done, part);
+		to = vduse_ring_at(&self->rx, d->addr, part);
+		if (to)
+			memcpy(to, (const char *)from + done, part);
 		done += part;
 		if (!(d->flags & VRING_DESC_F_NEXT))
 			break;
-		d = &self->ring.desc[d->next % QUEUE];
+		d = &self->rx.vring.desc[d->next % QUEUE];
 	}
 
 	return done;
-}
-
-static void use(struct nic *self, int head, uint32_t len)
-{
-	struct vring_used_elem *e = &self->ring.used->ring[self->used % QUEUE];
-
-	e->id = head;
-	e->len = len;
-	__atomic_store_n(&self->ring.used->idx, ++self->used, __ATOMIC_SEQ_CST);
 }
 
 /* A number that is often one that hurts. */
@@ -284,8 +238,8 @@ static int works(struct nic *self)
 	head = next_buffer(self);
 	if (head >= 0) {
 		put(self, head, &out, sizeof(out));
-		use(self, head, sizeof(out));
-		notify(self);
+		vduse_ring_use(&self->rx, head, sizeof(out));
+		vduse_ring_notify(&self->v, &self->rx);
 		while (rc && poll(&pfd, 1, 5000) > 0)
 			if (recv(fd, &in.eth, len, 0) == (ssize_t)len && in.number == out.number)
 				rc = 0;
@@ -306,7 +260,7 @@ TEST_F(net, hostile_frames)
 	ASSERT_EQ(0, find_interface(&self->n));
 	EXPECT_EQ(0, run("ip addr add 192.0.2.1/24 dev %s", self->n.name));
 	EXPECT_EQ(0, run("ip link set %s up", self->n.name));
-	ASSERT_EQ(1, self->n.running);
+	ASSERT_EQ(1, self->n.rx.running);
 	ASSERT_EQ(0, works(&self->n));
 	for (i = 0; i < FRAMES; i++) {
 		head = next_buffer(&self->n);
@@ -314,9 +268,9 @@ TEST_F(net, hostile_frames)
 		len = make_frame(buf, i % 16 ? 2000 : sizeof(buf));
 		room = put(&self->n, head, buf, len);
 		/* Some are shorter than they say, or have no bytes at all */
-		use(&self->n, head, rand() % 16 ? room : rand() % (room + 1));
+		vduse_ring_use(&self->n.rx, head, rand() % 16 ? room : rand() % (room + 1));
 		if (rand() % 8 == 0)
-			notify(&self->n);
+			vduse_ring_notify(&self->n.v, &self->n.rx);
 	}
 	/* What waits for further buffers of a frame gets them from these */
 	for (i = 0; i < 5 && works(&self->n); i++)
@@ -344,8 +298,8 @@ TEST_F(any, frame_too_long)
 		ASSERT_LE(0, head);
 		room = put(&self->n, head, buf, sizeof(buf));
 		EXPECT_EQ(73724, room);
-		use(&self->n, head, len[i]);
-		notify(&self->n);
+		vduse_ring_use(&self->n.rx, head, len[i]);
+		vduse_ring_notify(&self->n.v, &self->n.rx);
 		usleep(100000);
 		fd = vduse_get_fd(&self->n.v, 0, 0, &entry);
 		if (i) {

@@ -85,8 +85,8 @@ static inline struct vdpa_device *vhost_vdpa_device(struct vhost_vdpa *v)
 }
 
 /*
- * Has the device been removed?  Without @v->lock, it may be removed right after
- * this has returned false.
+ * Whether the device has been removed.  Without @v->lock, it may be removed right
+ * after this has returned false.
  */
 static inline bool vhost_vdpa_removed(struct vhost_vdpa *v)
 {

@@ -43,7 +43,7 @@ MODULE_PARM_DESC(max_mappings,
 /* Number of pages that are pinned at a time */
 #define VHOST_VDPA_PIN_BATCH (PAGE_SIZE / sizeof(struct page *))
 
-/* Is the parent given whole tables rather than single mappings? */
+/* Whether the parent is given whole tables rather than single mappings */
 static bool vhost_vdpa_has_set_map(const struct vdpa_device *vdpa)
 {
 	const struct vdpa_config_ops *ops = vdpa->config;
@@ -381,8 +381,8 @@ static long vhost_vdpa_pin_ro(unsigned long uaddr, unsigned long npages,
 }
 
 /*
- * Has the page that number?  Unless pfn_to_page() is arithmetic, it needs a
- * number that a page has.
+ * Whether @pfn is the number of the page.  If there is no page of that number,
+ * pfn_to_page() may only be used where it doesn't read memory.
  */
 static inline bool vhost_vdpa_page_is(struct page *page, unsigned long pfn)
 {
@@ -392,7 +392,7 @@ static inline bool vhost_vdpa_page_is(struct page *page, unsigned long pfn)
 	return page_to_pfn(page) == pfn;
 }
 
-/* How many pages, beginning with the first, follow each other in memory? */
+/* The number of pages, from the first one on, that follow each other in memory */
 static unsigned long vhost_vdpa_contiguous(struct page **pages,
 					   unsigned long npages)
 {
@@ -433,6 +433,8 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 	long npinned, i;
 	int r;
 
+	lockdep_assert_held(&v->vdev.mutex);
+
 	if (!pages) {
 		pages = (struct page **)__get_free_page(GFP_KERNEL);
 		if (!pages)
@@ -446,7 +448,7 @@ static int vhost_vdpa_pin(struct vhost_vdpa *v,
 			r = -ENODEV;
 			goto err;
 		}
-		/* The fast path of GUP does neither */
+		/* The fast path of GUP neither reschedules nor looks for signals */
 		vhost_vdpa_resched();
 		if (fatal_signal_pending(current)) {
 			r = -EINTR;
@@ -503,8 +505,8 @@ err:
 }
 
 /*
- * Can the memory of a VMA be shared with another process, with this permission?
- * The process gets no more than the owner has.
+ * Whether the memory of a VMA can be shared with another process, with this
+ * permission: the process gets no more than the owner has.
  */
 static bool vhost_vdpa_can_share(const struct vm_area_struct *vma, u32 perm)
 {
@@ -597,7 +599,7 @@ static int vhost_vdpa_account(struct mm_struct *mm, unsigned long npages,
 }
 
 /*
- * Can a mapping be made as the message asks?  Only whole pages can be mapped.
+ * Whether an UPDATE can be carried out: only whole pages can be mapped.
  * Doesn't need v->lock: what this depends on is constant while the file is open.
  */
 static bool vhost_vdpa_update_ok(const struct vhost_vdpa_spaces *spaces,
@@ -671,8 +673,9 @@ static bool vhost_vdpa_release_stale(struct vhost_vdpa *v, u32 asid)
  * @msg: an UPDATE, not yet checked, of the owner's memory, which is current's
  * @memlock: zeroed by the caller; set if RLIMIT_MEMLOCK is exceeded
  *
- * Nothing has changed after an error.  In a batch, a parent with set_map may
- * learn of the mapping at the end of the batch only.
+ * Nothing has changed after an error, unless the parent has refused to unmap what
+ * it had mapped.  In a batch, a parent with set_map may learn of the mapping at
+ * the end of the batch only.
  *
  * Context: with the mutex of the vhost device, without @v->lock.  Sleeps until
  * the memory has been faulted in.
@@ -704,7 +707,7 @@ int vhost_vdpa_as_map(struct vhost_vdpa *v, u32 asid,
 	if (!vhost_vdpa_update_ok(&v->spaces, asid, msg))
 		return -EINVAL;
 
-	/* The pages of stale maps count: release them if that is what it takes */
+	/* The pages of stale maps count: release them rather than fail */
 	while (IS_ERR(as = vhost_vdpa_admit(v, asid, msg, memlock))) {
 		r = PTR_ERR(as);
 		if ((r != -ENOMEM && r != -ENOSPC) ||

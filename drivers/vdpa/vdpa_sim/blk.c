@@ -168,7 +168,7 @@ static struct page *vdpasim_blk_get_page(struct vdpasim_blk *blk,
 /*
  * The functions that execute requests return the status for the driver, or a
  * negative error if the virtqueue is broken.  They are called with the device's
- * lock held, but not iommu_lock.
+ * lock held, see vdpasim_blk_execute(), but not iommu_lock.
  */
 
 static int vdpasim_blk_read(struct vdpasim_blk *blk,
@@ -339,6 +339,8 @@ static int vdpasim_blk_execute(struct vdpasim_blk *blk,
 			       struct vdpasim_blk_req *req)
 {
 	struct vdpasim *sim = &blk->sim;
+
+	lockdep_assert_held(&sim->lock);
 
 	switch (req->type) {
 	case VIRTIO_BLK_T_IN:

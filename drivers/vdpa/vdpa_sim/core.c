@@ -2,6 +2,9 @@
 /*
  * The vDPA device simulator: the device, its thread, and the operations of a
  * vDPA device that concern all of it.
+ *
+ * With parts of vdpa_sim.c:
+ * Copyright (c) 2020, Red Hat Inc. All rights reserved.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

@@ -4,6 +4,9 @@
  * the operations of a vDPA device, or by a virtio driver of this kernel, with
  * the DMA API.  There are several address spaces; each virtqueue group is bound
  * to one of them.
+ *
+ * With parts of vdpa_sim.c:
+ * Copyright (c) 2020, Red Hat Inc. All rights reserved.
  */
 #include <linux/error-injection.h>
 #include <linux/gfp.h>

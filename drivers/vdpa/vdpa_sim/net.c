@@ -3,6 +3,9 @@
  * The vDPA device simulator: a network device that loops frames back.  A frame
  * that the driver sends to the device's own address, or to a group address, is
  * received by the same driver.  There is a control virtqueue.
+ *
+ * With parts of vdpa_sim.c:
+ * Copyright (c) 2020, Red Hat Inc. All rights reserved.
  */
 #include <linux/device.h>
 #include <linux/etherdevice.h>
@@ -78,7 +81,7 @@ enum {
  * @tx_packets: frames that the driver has sent, filtered ones included
  * @tx_bytes: bytes of these, without the virtio-net header
  * @tx_errors: buffers that weren't a frame, or weren't mapped
- * @tx_filtered: frames that were for somebody else
+ * @tx_filtered: frames to another address
  * @commands: control commands that were answered
  * @successes: those that were carried out
  */
@@ -234,6 +237,8 @@ static int vdpasim_net_frame(struct vdpasim_net *net)
 	bool fits, accepted;
 	u64 len;
 
+	lockdep_assert_held(&sim->iommu_lock);
+
 	if (!vdpasim_vq_get(sim, tx, &sim->riov, NULL))
 		return 0;
 
@@ -301,6 +306,8 @@ static bool vdpasim_net_command(struct vdpasim_net *net)
 	struct vdpasim_net_cmd cmd;
 	virtio_net_ctrl_ack ack;
 	ssize_t len;
+
+	lockdep_assert_held(&sim->iommu_lock);
 
 	if (!vdpasim_vq_get(sim, cvq, &sim->riov, &sim->wiov))
 		return false;

@@ -7,6 +7,9 @@
  * processes the virtqueues.  A class of devices (net.c, blk.c, each a module of
  * its own) defines virtqueues, features and configuration space, and processes
  * the buffers.
+ *
+ * With parts of vdpa_sim.c:
+ * Copyright (c) 2020, Red Hat Inc. All rights reserved.
  */
 #ifndef _VDPASIM_H
 #define _VDPASIM_H
@@ -211,7 +214,7 @@ static inline struct vdpasim *vdpa_to_sim(struct vdpa_device *vdpa)
 }
 
 /*
- * Is the virtqueue to be processed, while the device is running?  A VMM enables
+ * Whether the virtqueue is processed while the device is running.  A VMM enables
  * all virtqueues of a device, also those that the driver hasn't set up: they
  * have no addresses.
  */

@@ -318,6 +318,7 @@ bool vdpasim_vq_complete(struct vdpasim *sim, struct vdpasim_vq *vq, u32 len)
 	struct vring_used_elem *used = &vq->used[vq->nused++];
 
 	lockdep_assert_held(&sim->lock);
+	lockdep_assert_held(&sim->iommu_lock);
 
 	used->id = cpu_to_vdpasim32(sim, vq->head);
 	used->len = cpu_to_vdpasim32(sim, len);

@@ -30,7 +30,7 @@
 #define RING_PAGES	(VDUSE_RING_SIZE >> PAGE_SHIFT)
 #define ALL_PAGES	(BUFFER_PAGES + RING_PAGES)
 
-/* What a driver finds in a buffer of a broken device: success is never that */
+/* What a driver finds in a buffer of a broken device: no status of success */
 #define VDUSE_POISON	0xff
 
 /* So that some fit, even if the IOVAs in use are scattered */
@@ -212,6 +212,8 @@ void vduse_bounce_free(struct vduse_bounce *bounce)
 /* The pages that hold buffers. The caller holds bounce->umem_lock. */
 static struct page **vduse_buffers(struct vduse_bounce *bounce)
 {
+	lockdep_assert_held(&bounce->umem_lock);
+
 	return bounce->umem ?: bounce->pages;
 }
 
@@ -364,7 +366,7 @@ int vduse_bounce_reg_umem(struct vduse_bounce *bounce, struct page **umem)
 	if (bounce->umem)
 		return -EEXIST;
 
-	/* What it takes to let it go, so that this can't fail */
+	/* What the deregistration needs, so that it can't fail */
 	old = kzalloc(sizeof(*old), GFP_KERNEL_ACCOUNT);
 	if (!old)
 		return -ENOMEM;
@@ -560,7 +562,7 @@ unlock:
 /* ---- for the rings ---- */
 
 /**
- * vduse_bounce_used - does a virtio driver of this kernel use the device?
+ * vduse_bounce_used - find out whether a virtio driver of this kernel uses it
  * @bounce: the bounce pages
  *
  * Return: true if it has allocated a ring.

@@ -110,7 +110,7 @@ bool vduse_mend(struct vduse_dev *dev)
 {
 	bool broken;
 
-	/* What it has to do for this failure, it has done afterwards */
+	/* Afterwards, its work for this failure is done */
 	flush_work(&dev->broken_work);
 
 	spin_lock(&dev->msg_lock);
@@ -243,7 +243,7 @@ int vduse_set_group_asid_msg(struct vduse_dev *dev, u32 group, u32 asid)
  * vduse_set_vq_ready_msg - tell the daemon that a virtqueue is ready, or not
  * @dev: the device, with VDUSE_F_QUEUE_READY
  * @index: index of the virtqueue
- * @ready: is it ready?
+ * @ready: whether it is ready
  *
  * Return: 0 or the error of vduse_msg_send().
  */
@@ -406,7 +406,7 @@ static ssize_t vduse_dev_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	return -EFAULT;
 }
 
-/* Is it an answer to that request? */
+/* Whether it is an answer to that request */
 static bool vduse_answers(const struct vduse_dev_response *resp,
 			  const struct vduse_dev_request *req)
 {

@@ -94,6 +94,8 @@ struct vduse_ring *vduse_ring_alloc(struct vduse_dev *dev,
 	struct vduse_bounce *bounce = dev->bounce;
 	struct vduse_ring *ring;
 
+	lockdep_assert_held(&dev->vq_lock);
+
 	if (!is_power_of_2(vq->num) || vq->num > vq->num_max ||
 	    !vduse_vq_num_ok(dev, vq->num))
 		return ERR_PTR(-EINVAL);
@@ -340,7 +342,7 @@ void vduse_ring_complete(struct vduse_ring *ring)
 }
 
 /**
- * vduse_ring_busy - does the daemon have buffers?
+ * vduse_ring_busy - find out whether the daemon has buffers
  * @ring: the ring
  *
  * Return: true if it does.

@@ -313,7 +313,7 @@ static u32 vduse_get_vq_size(struct vdpa_device *vdpa, u16 idx)
 
 /*
  * The daemon isn't asked: it may be busy.  So without a ring of a virtio driver of
- * this kernel, nobody knows the positions; and only the daemon knows whether it
+ * this kernel, the positions aren't known; and only the daemon knows whether it
  * has found an error of the driver.
  */
 static void vduse_get_vq_info(struct vdpa_device *vdpa, u16 idx,

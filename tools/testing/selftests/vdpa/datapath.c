@@ -1257,7 +1257,7 @@ TEST_F(hostile, flags)
 	}
 }
 
-/* Does the configuration interrupt come? */
+/* Whether the configuration interrupt comes. */
 static bool config_call(int fd, int ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = POLLIN };

@@ -258,7 +258,7 @@ static void fill(char *buf, size_t len, unsigned int seed)
 		buf[len] = (len * 31 + len / 251 + seed) | 1;
 }
 
-/* Does the process get SIGBUS when it reads there? Tried in another one, with the same mapping. */
+/* Whether the process gets SIGBUS there. Tried in another one, with the same mapping. */
 static bool gone(const char *va)
 {
 	pid_t pid = fork();

@@ -288,7 +288,7 @@ static void check_apart(uint64_t iova)
 	fd = ioctl(dev, VDUSE_IOTLB_GET_FD2, &own);
 	fd0 = ioctl(dev, VDUSE_IOTLB_GET_FD2, &e);
 	if (fd >= 0 && fd0 >= 0) {
-		/* The same IOVA, but other memory? */
+		/* Whether the same IOVA is other memory there */
 		va = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 			  own.offset + ((iova - own.start) & ~4095ULL));
 		va0 = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd0,

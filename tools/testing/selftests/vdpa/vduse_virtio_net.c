@@ -215,7 +215,7 @@ static size_t make_frame(uint8_t *buf, size_t size)
 	return len;
 }
 
-/* A frame that is right, with a number: does it come? */
+/* Sends a frame that is right, with a number, and waits until it comes. */
 static int works(struct nic *self)
 {
 	struct sockaddr_ll sll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_TEST) };

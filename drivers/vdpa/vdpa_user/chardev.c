@@ -615,7 +615,7 @@ static bool vduse_config_fixed(const struct vduse_dev *dev, const u8 *config)
 	const u32 from = sizeof_field(struct virtio_blk_config, capacity);
 
 	lockdep_assert_held(&dev->lock);
-	lockdep_assert_held(&dev->config_lock);
+	lockdep_assert_held(&dev->space_lock);
 
 	return dev->vdev && dev->device_id == VIRTIO_ID_BLOCK &&
 	       dev->config_size > from &&
@@ -645,7 +645,7 @@ static long vduse_dev_set_config(struct vduse_dev *dev,
 	}
 
 	mutex_lock(&dev->lock);
-	mutex_lock(&dev->config_lock);
+	mutex_lock(&dev->space_lock);
 	memcpy(config, dev->config, dev->config_size);
 	memcpy(config + data.offset, buf, data.length);
 	if (vduse_config_fixed(dev, config)) {
@@ -656,7 +656,7 @@ static long vduse_dev_set_config(struct vduse_dev *dev,
 		dev->generation++;
 		ret = 0;
 	}
-	mutex_unlock(&dev->config_lock);
+	mutex_unlock(&dev->space_lock);
 	mutex_unlock(&dev->lock);
 	kfree(config);
 	kfree(buf);

@@ -171,7 +171,7 @@ static void vduse_dev_free(struct vduse_dev *dev)
 	kvfree(dev->vqs);
 	kfree(dev->config);
 	mutex_destroy(&dev->vq_lock);
-	mutex_destroy(&dev->config_lock);
+	mutex_destroy(&dev->space_lock);
 	mutex_destroy(&dev->lock);
 	kfree(dev);
 }
@@ -203,7 +203,7 @@ static struct vduse_dev *vduse_dev_alloc(const struct vduse_dev_config *info,
 	dev->ngroups = max(info->ngroups, 1U);
 	mutex_init(&dev->lock);
 	mutex_init(&dev->vq_lock);
-	mutex_init(&dev->config_lock);
+	mutex_init(&dev->space_lock);
 	spin_lock_init(&dev->config_irq_lock);
 	spin_lock_init(&dev->msg_lock);
 	INIT_LIST_HEAD(&dev->send);
@@ -408,10 +408,10 @@ bool vduse_vq_num_ok(struct vduse_dev *dev, u32 num)
 	u32 segs = MAX_SKB_FRAGS + 2;
 
 	if (dev->device_id == VIRTIO_ID_BLOCK) {
-		mutex_lock(&dev->config_lock);
+		mutex_lock(&dev->space_lock);
 		memcpy(&blk, dev->config,
 		       min_t(size_t, dev->config_size, sizeof(blk)));
-		mutex_unlock(&dev->config_lock);
+		mutex_unlock(&dev->space_lock);
 		/* With a header and a status */
 		segs = vduse_blk_segs(dev->features, &blk) + 2;
 	}
@@ -628,10 +628,10 @@ static bool vduse_cvq_apart(struct vduse_dev *dev)
 		if (dev->config_size < offsetofend(struct virtio_net_config,
 						   max_virtqueue_pairs))
 			return false;
-		mutex_lock(&dev->config_lock);
+		mutex_lock(&dev->space_lock);
 		net = (void *)dev->config;
 		cvq = 2 * le16_to_cpu((__force __le16)net->max_virtqueue_pairs);
-		mutex_unlock(&dev->config_lock);
+		mutex_unlock(&dev->space_lock);
 	}
 	if (cvq >= dev->nvqs)
 		return false;

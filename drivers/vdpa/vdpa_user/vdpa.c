@@ -492,10 +492,10 @@ static void vduse_get_config(struct vdpa_device *vdpa, unsigned int offset,
 	if (offset >= dev->config_size)
 		return;
 
-	mutex_lock(&dev->config_lock);
+	mutex_lock(&dev->space_lock);
 	memcpy(buf, dev->config + offset,
 	       min(len, dev->config_size - offset));
-	mutex_unlock(&dev->config_lock);
+	mutex_unlock(&dev->space_lock);
 	vduse_hide_announce(dev, offset, buf, len);
 }
 
@@ -510,9 +510,9 @@ static u32 vduse_get_generation(struct vdpa_device *vdpa)
 	struct vduse_dev *dev = vdpa_to_vduse(vdpa);
 	u32 generation;
 
-	mutex_lock(&dev->config_lock);
+	mutex_lock(&dev->space_lock);
 	generation = dev->generation;
-	mutex_unlock(&dev->config_lock);
+	mutex_unlock(&dev->space_lock);
 
 	return generation;
 }

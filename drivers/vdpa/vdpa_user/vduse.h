@@ -154,7 +154,7 @@ struct vduse_vdpa {
  * @vqs: virtqueues
  * @vq_lock: protects what the driver sets up of virtqueues
  * @num_max: the smallest maximum size of a virtqueue, once it is on the bus
- * @config_lock: protects @config and @generation
+ * @space_lock: protects @config and @generation
  * @config: configuration space
  * @config_size: its size
  * @generation: counts changes of @config by the daemon
@@ -209,7 +209,7 @@ struct vduse_dev {
 	u16 num_max;
 
 	/* Protects @config and @generation */
-	struct mutex config_lock;
+	struct mutex space_lock;
 	u8 *config;
 	u32 config_size;
 	u32 generation;

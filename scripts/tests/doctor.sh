@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of tools/vdpa/doctor, in the VM with Debian's kernel: on a machine that has everything, and with each thing that can be missing taken away.
+# Tests of tools/vdpa/doctor, in the VM with Debian's kernel: on a machine that has everything, and with each thing that can be
+# missing taken away.
 # DOCTOR=PROGRAM is another one to test.
 . "$(dirname "$0")/lib.sh"
 [ "${1:-}" = --inside ] || exec "$top/scripts/vm" --stock -- env ${DOCTOR:+DOCTOR="$DOCTOR"} "$0" --inside
@@ -74,17 +75,20 @@ export QEMU=$scratch/qemu
 printf '#!/bin/sh\necho "QEMU emulator version ${VERSION:-10.0.2} (Debian)"\n' > "$QEMU"
 chmod +x "$QEMU"
 
+# By the name that it is installed as.
 usage() {
 	local arguments
+	ln -s "$doctor" "$scratch/vdpa-doctor"
 	for arguments in -x '-m x' '-m -1'; do
 		# shellcheck disable=SC2086
-		"$doctor" $arguments > "$scratch/said" 2> "$scratch/errors"
-		[ $? = 2 ] && [ ! -s "$scratch/said" ] && grep -q 'usage: doctor' "$scratch/errors" || return
+		"$scratch/vdpa-doctor" $arguments > "$scratch/said" 2> "$scratch/errors"
+		[ $? = 2 ] && [ ! -s "$scratch/said" ] && grep -q '^vdpa-doctor: .*; usage: vdpa-doctor ' "$scratch/errors" || return
 	done
 }
 
 all_well() {
-	finds -- env -u QEMU "$doctor" && says 'Nothing is missing' && says 'vdpa0: 2 groups, 2 address spaces, the control virtqueue, number 2, in group 1' &&
+	finds -- env -u QEMU "$doctor" && says 'Nothing is missing' &&
+		says 'vdpa0: 2 groups, 2 address spaces, the control virtqueue, number 2, in group 1' &&
 		finds -- "$doctor" vdpa0 && finds -- "$doctor" "$node" && says '^ok +vdpa0: 2 groups'
 }
 
@@ -95,20 +99,24 @@ kernel() {
 	finds "$@" -- with_stub uname "[ \"\$1\" != -r ] && exec /usr/bin/uname \"\$@\"; echo $release" "$doctor"
 }
 kernels() {
-	kernel 5.4.0-1-amd64 'kernel: Linux 5.4.0-1-amd64 has no' && kernel 5.18.19 'kernel: ' && kernel 4.19.0-27-amd64 'kernel: ' &&
+	kernel 5.4.0-1-amd64 'kernel: Linux 5.4.0-1-amd64 has no' &&
+		kernel 5.18.19 'kernel: ' && kernel 4.19.0-27-amd64 'kernel: ' &&
 		kernel 5.19.0-1-amd64 && kernel 6.1.0-48-amd64 && kernel 7.0
 }
 
 no_modules() {
-	finds 'modules: .* for '"$release"', and they can.t be built without its headers' -- without "mount -t tmpfs none /lib/modules/$release" &&
+	finds 'modules: .* for '"$release"', and they can.t be built without its headers' -- \
+		without "mount -t tmpfs none /lib/modules/$release" &&
 		says "do: install linux-headers-$release" &&
-		finds "modules: .* aren't installed for $release\$" -- without "mount -t tmpfs none /lib/modules/$release; mkdir /lib/modules/$release/build" &&
+		finds "modules: .* aren't installed for $release\$" -- \
+			without "mount -t tmpfs none /lib/modules/$release; mkdir /lib/modules/$release/build" &&
 		says 'do: install vdpa-cvq-dkms'
 }
 
 # modules NAME: a folder of modules for use, with the kernel's own vhost.
 modules() {
-	mkdir -p "/lib/modules/$1/kernel" "/lib/modules/$1/updates" && cp -r "/lib/modules/$release/kernel/drivers/vhost" "/lib/modules/$1/kernel/"
+	mkdir -p "/lib/modules/$1/kernel" "/lib/modules/$1/updates" &&
+		cp -r "/lib/modules/$release/kernel/drivers/vhost" "/lib/modules/$1/kernel/"
 }
 series() { find "/lib/modules/$release/updates" -name "$1.ko" "${@:2}"; }
 use() { echo "mount --bind /lib/modules/$1 /lib/modules/$release; depmod"; }
@@ -118,43 +126,79 @@ foreign() {
 		finds 'modules: modprobe takes the distribution.s vhost_iotlb vhost vhost_net vhost_vsock' -- without "$(use some)"
 }
 
-# What was loaded before the series' modules were installed; then, before a newer version of them was.
+# another MODULE: a file of a module becomes that of another build, which the build ID tells.
+another() { perl -e '
+	local $/;
+	my ($id, $module) = map { open(my $f, "<:raw", $_) or die "$_: $!"; <$f> } @ARGV;
+	my $at = index($module, $id);
+	$at > 0 or die "no build ID in $ARGV[1]";
+	substr($module, $at + length($id) - 1, 1) ^= "\1";
+	open(my $f, ">:raw", $ARGV[1]) && print $f $module or die "$!";
+' "/sys/module/$1/notes/.note.gnu.build-id" "/lib/modules/new/updates/$1.ko"; }
+
+# reload: what it said last is to be done about modules that are another version's.
+reload() { sed -n 's/^ *do: as root: \(rmmod .*[^ ]\) *#.*/\1/p' "$scratch/said"; }
+
+# What was loaded before the series' modules were installed; then, before a newer version of them was. The advice is followed.
 stale() {
 	modprobe -r vhost_vdpa vdpa_sim_net vdpa_sim vhost vringh vhost_iotlb
-	insmod "/lib/modules/$release/kernel/drivers/vhost/vhost_iotlb.ko" && insmod "/lib/modules/$release/kernel/drivers/vhost/vhost.ko" &&
-		finds 'modules: vhost_iotlb vhost: what is loaded is another version' 'device: there is none' -- "$doctor" &&
-		modprobe -r vhost && modprobe -a vhost_vdpa vdpa_sim_net && device && finds -- "$doctor" || return
-	modules new && series '*' -exec cp {} /lib/modules/new/updates/ ';' && finds -- without "$(use new)" &&
-		sed -i 's/srcversion=..../srcversion=ABCD/' /lib/modules/new/updates/vhost.ko &&
-		finds 'modules: vhost: what is loaded is another version' -- without "$(use new)"
+	insmod "/lib/modules/$release/kernel/drivers/vhost/vhost_iotlb.ko" &&
+		insmod "/lib/modules/$release/kernel/drivers/vhost/vhost.ko" &&
+		finds 'modules: vhost_iotlb vhost: what is loaded is another version' 'device: there is none' -- "$doctor" || return
+	bash -c "$(reload)" && finds "modules: vhost_vdpa isn't loaded" 'device: there is none' -- "$doctor" &&
+		modprobe -a vhost_vdpa vdpa_sim_net && device && finds -- "$doctor" || return
+	modules new && series '*' -exec cp {} /lib/modules/new/updates/ ';' && finds -- without "$(use new)" || return
+	# One without MODULE_VERSION, and so without a srcversion, at the bottom.
+	[ ! -e /sys/module/vdpa/srcversion ] && another vdpa &&
+		finds 'modules: vdpa: what is loaded is another version' -- without "$(use new)" &&
+		says 'do: as root: rmmod .*vdpa_sim_net.* vdpa &&' || return
+	another vhost && finds 'modules: vhost vdpa: what is loaded is another version' -- without "$(use new)" || return
+	# What was advised, where the new ones are installed; and back.
+	finds 'device: there is none' -- without "$(use new); $(reload)" &&
+		finds 'modules: vhost vdpa: what is loaded is another version' 'device: there is none' -- "$doctor" || return
+	bash -c "$(reload)" && device && finds -- "$doctor" || return
+	# What can't be compared isn't said to be another one.
+	xz /lib/modules/new/updates/{vhost,vdpa}.ko && finds -- without "$(use new)"
 }
 
 unloaded() {
 	modprobe -r vhost_vdpa
-	finds "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' -- "$doctor" &&
-		kernel 6.1.0-48-amd64 "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' && says 'do: modprobe vhost_vdpa'
+	kernel 6.1.0-48-amd64 "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' && says 'do: as root: modprobe vhost_vdpa' &&
+		finds "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' -- "$doctor" || return
+	bash -c "$(sed -n 's/^ *do: as root: \(modprobe vhost_vdpa\)$/\1/p' "$scratch/said")" && finds -- "$doctor"
 	local result=$?
 	modprobe vhost_vdpa
 	return $result
 }
 
-# The lockdown that comes with Secure Boot; it can't be lifted again. And the parameter that does the same.
+# signed COMMAND...: as if the modules had signatures.
+signed() { with_stub modinfo "$(command -v modinfo) \"\$@\" | sed 's/^name:.*/&\\nsigner:         modules of this machine/'" "$@"; }
+
+# The lockdown that comes with Secure Boot; it can't be lifted again. And the parameter that does the same. Then with modules that
+# are signed, but not with a key that the kernel has.
 unsigned() {
-	local fake=$scratch/module
+	local fake=$scratch/module only='modules: the kernel loads signed ones only'
+	local key='modules: .* only those signed with a key that it has'
 	mkdir -p "$fake/module/parameters" && echo Y > "$fake/module/parameters/sig_enforce" &&
-		finds 'modules: the kernel loads signed ones only' -- without "mount --bind $fake /sys/module" || return
-	modprobe -r vhost_vdpa && mount -t securityfs none /sys/kernel/security && echo integrity > /sys/kernel/security/lockdown || return
-	finds 'modules: the kernel loads signed ones only' 'vdpa0: its driver is none' -- "$doctor" && says 'do: .*mokutil' && ! modprobe vhost_vdpa
+		finds "$only" -- without "mount --bind $fake /sys/module" && says 'do: sign them .*mokutil' &&
+		finds "$key" -- signed without "mount --bind $fake /sys/module" && says 'do: .* enroll that with mokutil' || return
+	finds -- signed "$doctor" && modprobe -r vhost_vdpa &&
+		finds "modules: vhost_vdpa isn't loaded" 'vdpa0: its driver is none' -- signed "$doctor" &&
+		mount -t securityfs none /sys/kernel/security && echo integrity > /sys/kernel/security/lockdown || return
+	finds "$only" 'vdpa0: its driver is none' -- "$doctor" && says 'do: .*mokutil' && ! modprobe vhost_vdpa &&
+		finds "$key" 'vdpa0: its driver is none' -- signed "$doctor"
 }
 
 memlock() {
-	finds 'memory: 64 KiB may be locked, a guest of 1024 MiB needs 1114112' -- bash -c 'ulimit -S -l 64; "$0"' "$doctor" && says 'do: ulimit -l 1114112' &&
+	finds 'memory: 64 KiB may be locked, a guest of 1024 MiB needs 1114112' -- bash -c 'ulimit -S -l 64; "$0"' "$doctor" &&
+		says 'do: ulimit -l 1114112' &&
 		finds 'memory: 1114111 KiB' -- bash -c 'ulimit -l 1114111; "$0"' "$doctor" &&
 		finds -- bash -c 'ulimit -l 1114112; "$0"' "$doctor" &&
 		finds 'memory: .* a guest of 4096 MiB' -- bash -c 'ulimit -l 1114112; "$0" -m 4096' "$doctor" &&
 		finds -- bash -c 'ulimit -l 200000; "$0" -m 100' "$doctor" || return
 	chmod 666 $node
-	finds 'memory: 64 KiB may be locked and no more asked for' -- bash -c 'ulimit -l 64; exec "$@"' - setpriv --reuid 65534 --clear-groups --bounding-set -all "$doctor" &&
+	finds 'memory: 64 KiB may be locked and no more asked for' -- \
+		bash -c 'ulimit -l 64; exec "$@"' - setpriv --reuid 65534 --clear-groups --bounding-set -all "$doctor" &&
 		says 'do: as root: LimitMEMLOCK' && finds -- as_nobody "$doctor"
 	local result=$?
 	chmod 600 $node
@@ -203,7 +247,8 @@ no_node() {
 }
 
 forbidden() {
-	finds "vdpa0: nobody may not read and write $node" -- as_nobody "$doctor" && says 'do: as root: install .*/60-vhost-vdpa.rules' || return
+	finds "vdpa0: nobody may not read and write $node" -- as_nobody "$doctor" &&
+		says 'do: as root: install .*/60-vhost-vdpa.rules' || return
 	chmod 660 $node
 	chgrp disk $node
 	finds "vdpa0: nobody may not" -- as_nobody "$doctor" && says 'do: as root: adduser nobody disk' &&
@@ -253,9 +298,12 @@ answers() {
 }
 answering() {
 	answers 's/x/x/' && answers 's/^id 1/id 2/' && says '^note +vdpa0: no network device .*id 2' &&
-		answers '/^features/s/ 33//' 'vdpa0: it offers no VERSION_1 or no ACCESS' && answers '/^features/s/ 32//' 'vdpa0: it offers no VERSION_1' &&
-		answers '/^groups/d' 'vdpa0: this kernel.s vhost_vdpa has no groups' && answers '/^backend/s/ 3//' 'vdpa0: this kernel.s vhost_vdpa' &&
-		answers 's/^group 2 1/group 2 0/' 'vdpa0: its control virtqueue is in one group with others*' && answers '/^group 2/d' 'vdpa0: its control' &&
+		answers '/^features/s/ 33//' 'vdpa0: it offers no VERSION_1 or no ACCESS' &&
+		answers '/^features/s/ 32//' 'vdpa0: it offers no VERSION_1' &&
+		answers '/^groups/d' 'vdpa0: this kernel.s vhost_vdpa has no groups' &&
+		answers '/^backend/s/ 3//' 'vdpa0: this kernel.s vhost_vdpa' &&
+		answers 's/^group 2 1/group 2 0/' 'vdpa0: its control virtqueue is in one group with others*' &&
+		answers '/^group 2/d' 'vdpa0: its control' &&
 		answers '/^backend/s/ 4//' && says '^note +vdpa0: it can.t be suspended' &&
 		answers 's/^bad.*/bad 21 34 35 54 59/' 'it offers GUEST_ANNOUNCE, RING_PACKED, IN_ORDER, GUEST_USO4, bit 59, with'
 }

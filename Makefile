@@ -15,7 +15,7 @@ unexport MAKEFLAGS MAKELEVEL MFLAGS
 export LINUX
 flavour := $(if $(DEBUG),--debug) $(if $(BASE),--base)
 
-.PHONY: all run test check bench growth latency deps deps-run deps-tree tree kernel shell refresh series
+.PHONY: all run test check bench growth latency deps deps-run deps-tree deps-modules tree kernel shell refresh series
 .PHONY: modules modules_install modules_uninstall deb
 
 all:
@@ -29,6 +29,9 @@ deps-run:
 
 deps-tree:
 	@scripts/deps tree
+
+deps-modules:
+	@scripts/deps modules
 
 tree: deps-tree
 	@scripts/tree
@@ -51,11 +54,11 @@ run: deps-run
 	@MAIN_JOB_ONLY=1 scripts/selftests --run --stock amd64 main_job.sh
 endif
 
-modules: deps-tree
+modules: deps-modules
 	@scripts/tree --thin
 	@scripts/modules --build $(KDIR)
 
-modules_install: deps-tree
+modules_install: deps-modules
 	@scripts/tree --thin
 	@scripts/modules --install $(KDIR)
 

@@ -134,7 +134,7 @@ come_and_go() {
 # A machine without a compiler is told what to run; one that has what the modules need, and neither apt nor QEMU, is asked for
 # nothing.
 tools() {
-	local few=$scratch/few
+	local few=$scratch/path
 	mkdir "$few" && ln -s /usr/bin/* /usr/sbin/* "$few/" 2> /dev/null
 	rm -f "$few"/{id,make,gcc,dpkg*,apt*,qemu*}
 	printf '#!/bin/sh\necho 1000\n' > "$few/id"

@@ -268,12 +268,15 @@ open_device_works() {
 }
 
 # The upgrade, while a program has a device open: what is loaded works on, vdpa-doctor says so, and what it advises brings the new
-# modules. Emulated, a build takes long, so it is for the running kernel only. Sets took.
+# modules. Emulated, a build takes long, so it is for the running kernel only, without debugging information and without what has
+# no part in this. Sets took.
 upgraded_in_use() {
 	local folder began=$SECONDS
 	for folder in "$debian"/lib/modules/*; do
 		[ "${folder##*/}" = "$(uname -r)" ] || rm -r "$folder" || return
 	done
+	sed -i '/^CONFIG_\(DEBUG_INFO\|MLX5_CORE\|PCI_MSI\|TARGET_CORE\)=/d' \
+		"$debian/usr/src/linux-headers-$(uname -r)"/{.config,include/config/auto.conf} || return
 	exec 7<> /dev/vhost-vdpa-0
 	install_deb "$(next_deb)" && open_device_works && ours vhost vdpa vhost_vdpa &&
 		doctor ' QEMU' ' modules: .*vdpa.*: what is loaded is another version'

@@ -133,7 +133,9 @@ another() { perl -e '
 	my $at = index($module, $id);
 	$at > 0 or die "no build ID in $ARGV[1]";
 	substr($module, $at + length($id) - 1, 1) ^= "\1";
-	open(my $f, ">:raw", $ARGV[1]) && print $f $module or die "$!";
+	open(my $f, ">:raw", $ARGV[1]) or die "$!";
+	print $f $module;
+	close($f) or die "$!";
 ' "/sys/module/$1/notes/.note.gnu.build-id" "/lib/modules/new/updates/$1.ko"; }
 
 # reload: what it said last is to be done about modules that are another version's.

@@ -81,6 +81,7 @@ void *vduse_map(struct vduse *v, uint64_t iova, size_t size);
 
 /* The buffers of a virtio driver of this kernel are below this IOVA. */
 #define VDUSE_BUFFERS	(64UL << 20)
+
 /* A virtqueue of such a driver, of v->vq_size, as the daemon sees it. */
 struct vduse_ring {
 	unsigned int index;
@@ -92,6 +93,7 @@ struct vduse_ring {
 	/* 0 as long as the driver hasn't set DRIVER_OK */
 	int running;
 };
+
 /* For v->hook: maps the ring when the driver sets DRIVER_OK. */
 void vduse_ring_request(struct vduse *v, struct vduse_ring *ring,
 			const struct vduse_dev_request *req);

@@ -6,9 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 need_root
-for suite in vdpa virtio_vdpa; do
-	modprobe -qn "${suite}_test" || skip_all "no module ${suite}_test"
-done
+modprobe -qn vdpa_test || skip_all "no module vdpa_test"
 
 # run SUITE WHEN: a test for each case of the suite, with what the log says about those that fail.
 run() {
